@@ -1,0 +1,117 @@
+"""Turn a kernel's source into machine code: NVRTC through CuPy for the GPU, a C++ compiler for the CPU."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from gpucal.errors import DeviceError
+
+# Contraction off on both sides: a fused multiply-add rounds once where NumPy rounds twice.
+NVRTC_FLAGS = ("-std=c++17", "--fmad=false")
+HOST_FLAGS = (
+    ["-x", "c++", "-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+)
+
+
+def expand(path):
+    """Return the text of a kernel with its headers pasted in once each, keeping line numbers."""
+    seen = set()
+
+    def text_of(file):
+        if file in seen:
+            return ""
+        seen.add(file)
+        lines = [f'#line 1 "{file.name}"']
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            include = re.match(r'#include "([^"]+)"', line)
+            if include:
+                lines += [text_of(file.parent / include[1]), f'#line {number + 1} "{file.name}"']
+            elif line.strip() != "#pragma once":
+                lines.append(line)
+        return "\n".join(lines)
+
+    return text_of(Path(path)) + "\n"
+
+
+def cuda_function(source, name):
+    """Compile for the current GPU; CuPy keeps the result in its own cache, keyed by the whole text."""
+    import cupy
+
+    return cupy.RawModule(code=source, options=NVRTC_FLAGS).get_function(name)
+
+
+def host_function(source, name):
+    """Load the host build of a kernel, compiling it first unless the same text was compiled before."""
+    compiler, openmp = find()
+    flags = [*HOST_FLAGS, *openmp]
+    key = hashlib.sha256("\n".join([source, compiler, *flags, _version(compiler), _cpu()]).encode()).hexdigest()
+    library = cache() / f"{name}-{key[:20]}.so"
+    if not library.exists():
+        library.parent.mkdir(parents=True, exist_ok=True)
+        scratch = library.with_suffix(f".{os.getpid()}")
+        build = subprocess.run([compiler, *flags, "-o", scratch, "-"], input=source, text=True, capture_output=True)
+        if build.returncode:
+            raise DeviceError(f"{compiler} cannot compile {name}.cu: {_first_error(build.stderr)}")
+        scratch.replace(library)  # atomic, so that two processes may build at once
+    function = ctypes.CDLL(str(library))[name]
+    function.restype = None
+    return function
+
+
+def warm(kernels):
+    """Compile many host kernels at once, one compiler process per core."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(lambda kernel: kernel.host, kernels))
+
+
+@functools.cache
+def find():
+    """Return the host compiler's path and its OpenMP flags; DeviceError if there is none that works."""
+    tried = []
+    for name in filter(None, (os.environ.get("CXX"), "g++", "clang++", "c++")):
+        path = shutil.which(name)
+        if not path:
+            continue
+        for openmp in (("-fopenmp",), ()):
+            test = subprocess.run(
+                [path, *HOST_FLAGS, *openmp, "-o", os.devnull, "-"],
+                input="#include <cmath>\n",
+                text=True,
+                capture_output=True,
+            )
+            if test.returncode == 0:
+                return path, openmp
+        tried.append(f"{name} fails: {_first_error(test.stderr)}")
+    raise DeviceError("; ".join(tried) or "no C++ compiler found")
+
+
+def cache():
+    """The folder of compiled host kernels."""
+    return Path(os.environ.get("GPUCAL_CACHE", "~/.cache/gpucal")).expanduser() / "kernels"
+
+
+@functools.cache
+def _version(compiler):
+    return subprocess.run([compiler, "--version"], text=True, capture_output=True).stdout
+
+
+@functools.cache
+def _cpu():
+    """What -march=native depends on: a cache shared by different machines must not mix them."""
+    try:
+        info = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.machine() + platform.processor()
+    return "".join(sorted(set(re.findall(r"^(?:model name|flags|Features)\s*:.*$", info, re.M))))
+
+
+def _first_error(stderr):
+    lines = [line for line in stderr.splitlines() if "error" in line] or stderr.splitlines() or ["no message"]
+    return lines[0].strip()

@@ -1,0 +1,86 @@
+"""Choose the hardware, and move arrays to it and back."""
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from gpucal import compiler, kernel
+from gpucal.errors import DeviceError
+
+CHOICES = ("auto", "cuda", "host", "numpy")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A way to run the kernels: "cuda" (CuPy arrays), "host" (compiled, all cores) or "numpy" (the twins)."""
+
+    name: str
+    why: str  # for the user: what was found, or what would be faster
+    xp: ModuleType = np
+
+    def upload(self, array):
+        """Return a host array on the device; on the CPU the very same array."""
+        return self.xp.asarray(array)
+
+    def download(self, array):
+        """Return a device array on the host; on the CPU the very same array."""
+        return to_host(array)
+
+
+def choose(name="auto"):
+    """Make the named device the one in use; "auto" takes the fastest that works.
+
+    Raises DeviceError where a device asked for by name cannot be used.
+    """
+    if name not in CHOICES:
+        raise DeviceError(f"device={name} is not one of {', '.join(CHOICES)}")
+    if name in ("auto", "cuda"):
+        try:
+            return _cuda()
+        except DeviceError as error:
+            if name == "cuda":
+                raise DeviceError(f"device=cuda cannot be used: {error}") from None
+            no_gpu = str(error)
+    if name in ("auto", "host"):
+        try:
+            return _host("" if name == "host" else f" ({no_gpu})")
+        except DeviceError as error:
+            if name == "host":
+                raise DeviceError(f"device=host cannot be used: {error}") from None
+            kernel.numpy_arrays_run_on = "numpy"
+            return Device("numpy", f"plain NumPy ({error}; a C++ compiler such as g++ makes it about 20 times faster)")
+    kernel.numpy_arrays_run_on = "numpy"
+    return Device("numpy", "plain NumPy, as asked for")
+
+
+def _cuda():
+    try:
+        import cupy
+    except ImportError:
+        raise DeviceError("CuPy is not installed") from None
+    if not cupy.cuda.is_available():
+        raise DeviceError("no CUDA device found")
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    memory = properties["totalGlobalMem"] / 2**30
+    return Device("cuda", f"{properties['name'].decode()}, {memory:.0f} GiB, through CuPy {cupy.__version__}", cupy)
+
+
+def _host(note):
+    path, openmp = compiler.find()
+    kernel.numpy_arrays_run_on = "host"
+    return Device("host", f"kernels compiled by {path}{'' if openmp else ' for one core (no OpenMP)'}{note}")
+
+
+def array_module(array):
+    """Return the module, numpy or cupy, that array belongs to."""
+    if hasattr(array, "__cuda_array_interface__"):
+        import cupy
+
+        return cupy
+    return np
+
+
+def to_host(array):
+    """Return a NumPy array with the contents of array, which may be a NumPy array already."""
+    return array.get() if hasattr(array, "__cuda_array_interface__") else np.asarray(array)

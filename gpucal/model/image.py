@@ -1,0 +1,60 @@
+"""Image and Cube: count rates, over an exposure and integration by integration."""
+
+from gpucal.model.base import Model
+
+
+class Image(Model):
+    """Count rates of an exposure, all arrays (ny, nx): data, err in DN/s; variances in (DN/s)^2; dq uint32."""
+
+    tree_class = "ImageModel"
+    arrays = {
+        "data": "SCI",
+        "err": "ERR",
+        "dq": "DQ",
+        "var_poisson": "VAR_POISSON",
+        "var_rnoise": "VAR_RNOISE",
+    }
+
+
+class Cube(Image):
+    """Count rates of every integration, all arrays (nints, ny, nx)."""
+
+    tree_class = "CubeModel"
+
+
+class Slopes:
+    """What a ramp fit gives: the exposure's rate and the rates of its integrations."""
+
+    def __init__(self, rate, rateints):
+        self.rate: Image = rate
+        self.rateints: Cube = rateints
+
+    def __iter__(self):
+        return iter((self.rate, self.rateints))
+
+    @property
+    def meta(self):
+        """The metadata of the exposure's rate."""
+        return self.rate.meta
+
+    @property
+    def source(self):
+        """The file the exposure came from."""
+        return self.rate.source
+
+    def mark(self, step, status):
+        """Note in both products that a step is COMPLETE, SKIPPED or FAILED."""
+        for model in self:
+            model.mark(step, status)
+
+    def note_reference(self, reftype, name):
+        """Note in both products which reference file was used."""
+        for model in self:
+            model.note_reference(reftype, name)
+
+    def save(self, path):
+        """Write the rate to path, and the rates of the integrations beside it, `_rate` becoming `_rateints`."""
+        from gpucal.model.names import with_suffix
+
+        self.rate.save(path)
+        self.rateints.save(with_suffix(path, "rateints"))

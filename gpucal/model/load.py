@@ -1,0 +1,221 @@
+"""Read exposures: metadata through stdatamodels, pixels raw, so that reading and decoding can be apart in time."""
+
+import logging
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpucal.device import Device
+from gpucal.errors import InputError
+from gpucal.model.base import Model
+from gpucal.model.image import Cube, Image
+from gpucal.model.pixels import Pixels, decode
+from gpucal.model.ramp import Ramp
+
+log = logging.getLogger(__name__)
+DIMENSIONS = {2: Image, 3: Cube, 4: Ramp}
+
+
+@dataclass
+class Packed:
+    """A model off the device: its class, its metadata, and its arrays as they lie in a file.
+
+    arrays maps an attribute to (stored words or native numbers on the host, dtype, is stored big-endian).
+    """
+
+    kind: type[Model]
+    tree: Any
+    source: str
+    arrays: dict[str, tuple[np.ndarray, np.dtype, bool]] = field(default_factory=dict)
+
+    def unpack(self, device: Device) -> Model:
+        """Return the model on the device, its pixels decoded there."""
+        arrays = {}
+        for name, (stored, dtype, big_endian) in self.arrays.items():
+            array = device.upload(stored)
+            arrays[name] = decode(array, dtype) if big_endian else array
+        return self.kind(self.tree, self.source, **arrays)
+
+
+def open(source, device=None):
+    """Return the exposure in a FITS or ASDF file, or in a stdatamodels model, as a model on the device."""
+    from gpucal.device import choose
+
+    if isinstance(source, Model):
+        return source
+    return read(source).unpack(device or choose())
+
+
+def read(source, buffer=None):
+    """Read an exposure into host memory without decoding it; InputError names the file and the cause.
+
+    buffer: allocates the bytes of an array, (nbytes) -> uint8 array; pinned memory for a GPU.
+    """
+    if hasattr(source, "to_flat_dict"):
+        return _from_datamodel(source, getattr(source.meta, "filename", None) or "model in memory")
+    path = Path(source)
+    if path.suffix == ".asdf":
+        return _read_asdf(path)
+    try:
+        return _read_fits(path, buffer)
+    except OSError as error:
+        raise InputError(f"{path}: {_reason(error)}") from error
+
+
+def extensions(path):
+    """Return the headers of a FITS file and where its image pixels lie: ({name: header}, {name: Pixels}, HDUList).
+
+    The list holds what is not pixels: the primary header, the SCI header without its data, and the tables.
+    Source: FITS standard 4.0. InputError if the file is not FITS or ends early.
+    """
+    from astropy.io import fits
+
+    size = path.stat().st_size
+    headers, pixels, rest = {}, {}, fits.HDUList()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a truncated file is reported below, once and by name
+        with fits.open(path, memmap=True, lazy_load_hdus=False) as hdus:
+            for hdu in hdus:
+                place = hdu.fileinfo()
+                name = hdu.name or "PRIMARY"
+                if place["datLoc"] + hdu.size > size:
+                    raise InputError(f"{path}: truncated, {name} ends {place['datLoc'] + hdu.size - size} bytes later")
+                headers[name] = hdu.header
+                if isinstance(hdu, fits.ImageHDU) and hdu.header["NAXIS"]:
+                    pixels[name] = Pixels(path, name, place["datLoc"], _shape(hdu.header), _dtype(hdu.header, path))
+                    bare = fits.ImageHDU(name=name)
+                    bare.header.extend(hdu.header.copy(strip=True))
+                    rest.append(bare)
+                elif isinstance(hdu, fits.PrimaryHDU):
+                    rest.append(fits.PrimaryHDU(header=hdu.header))
+                elif isinstance(hdu, fits.BinTableHDU) and name != "ASDF":
+                    rest.append(fits.BinTableHDU(np.array(hdu.data), hdu.header, name=name))
+    return headers, pixels, rest
+
+
+def _read_fits(path, buffer):
+    _, pixels, rest = extensions(path)
+    if "SCI" not in pixels:
+        raise InputError(f"{path}: no SCI extension with pixels")
+    kind = DIMENSIONS.get(len(pixels["SCI"].shape))
+    if kind is None:
+        raise InputError(f"{path}: SCI has {len(pixels['SCI'].shape)} dimensions, expected 4 (ramp), 3 or 2 (rates)")
+    packed = Packed(kind, _tree(kind, rest, path), str(path))
+    for name, extension in kind.arrays.items():
+        if extension in pixels:
+            place = pixels[extension]
+            if place.nbytes:
+                packed.arrays[name] = (place.read(buffer=buffer).reshape(place.shape), place.dtype, True)
+    _check(packed)
+    return packed
+
+
+def _read_asdf(path):
+    import asdf
+
+    try:
+        with asdf.open(path, memmap=False, lazy_load=False) as file:
+            kind = DIMENSIONS.get(np.ndim(file.tree.get("data")))
+            if kind is None:
+                raise InputError(f"{path}: no array named data with 2, 3 or 4 dimensions")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tree = _tree_class(kind)(str(path))
+        _log_warnings(path, caught)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {_reason(error)}") from error
+    return _from_datamodel(tree, path)
+
+
+def _from_datamodel(tree, source):
+    kind = DIMENSIONS.get(np.ndim(tree.data))
+    if kind is None:
+        raise InputError(f"{source}: the model's data has {np.ndim(tree.data)} dimensions, expected 2, 3 or 4")
+    bare = _tree_class(kind)()
+    bare.update(tree)
+    for table in ("int_times", "group"):
+        if tree.hasattr(table) and table in bare.schema["properties"]:
+            setattr(bare, table, getattr(tree, table))
+    packed = Packed(kind, bare, str(source))
+    for name in kind.arrays:
+        array = getattr(tree, name, None) if tree.hasattr(name) else None
+        if array is not None and array.size:
+            dtype = np.dtype("f4") if array.dtype.kind in "fu" and name in ("data", "zeroframe") else array.dtype
+            packed.arrays[name] = (np.array(array, dtype.newbyteorder("="), order="C"), dtype, False)
+    _check(packed)
+    return packed
+
+
+def _tree(kind, hdus, path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tree = _tree_class(kind)(hdus)
+    _log_warnings(path, caught)
+    tree.meta.filename = path.name
+    return tree
+
+
+def _tree_class(kind):
+    from stdatamodels.jwst import datamodels
+
+    return getattr(datamodels, kind.tree_class)
+
+
+def _check(packed):
+    """Refuse arrays of the wrong type or of shapes that do not fit each other or the header."""
+    expected = {"dq": "u4", "pixeldq": "u4", "groupdq": "u1"}
+    shape = packed.arrays["data"][0].shape
+    for name, (array, dtype, _) in packed.arrays.items():
+        wanted = expected.get(name, "f4")
+        counts = name in ("data", "zeroframe") and dtype == np.uint16
+        if not counts and dtype != np.dtype(wanted):
+            raise InputError(f"{packed.source}: {packed.kind.arrays[name]} is {dtype}, expected {np.dtype(wanted)}")
+        lost = {"zeroframe": (shape[0], *shape[2:]), "pixeldq": shape[2:], "average_dark_current": shape[2:]}
+        if array.shape != lost.get(name, shape):
+            raise InputError(
+                f"{packed.source}: {packed.kind.arrays[name]} has shape {array.shape}, expected {lost.get(name, shape)}"
+            )
+    if packed.kind is Ramp:
+        for axis, word in ((0, "nints"), (1, "ngroups")):
+            if shape[axis] < 1:
+                raise InputError(f"{packed.source}: SCI has no {'integrations' if axis == 0 else 'groups'}")
+            stated = getattr(packed.tree.meta.exposure, word)
+            if word == "ngroups" and stated is not None and stated != shape[axis]:
+                raise InputError(f"{packed.source}: NGROUPS is {stated}, but SCI holds {shape[axis]} groups")
+
+
+def _shape(header):
+    return tuple(header[f"NAXIS{axis}"] for axis in range(header["NAXIS"], 0, -1))
+
+
+def _dtype(header, path):
+    bitpix, zero, scale = header["BITPIX"], header.get("BZERO", 0), header.get("BSCALE", 1)
+    kinds = {
+        (8, 0): "u1",
+        (16, 32768): "u2",
+        (32, 2**31): "u4",
+        (-32, 0): "f4",
+        (-64, 0): "f8",
+        (16, 0): "i2",
+        (32, 0): "i4",
+    }
+    if scale != 1 or (bitpix, zero) not in kinds:
+        raise InputError(f"{path}: {header.get('EXTNAME')} has BITPIX {bitpix}, BZERO {zero}, BSCALE {scale}: unknown")
+    return np.dtype(kinds[bitpix, zero])
+
+
+def _reason(error):
+    """The cause in a few words, without the path that precedes it and without advice for programmers."""
+    text = getattr(error, "strerror", None) or str(error)
+    if "SIMPLE" in text or "Empty or corrupt FITS" in text:
+        return "not a FITS file"
+    return text.splitlines()[0]
+
+
+def _log_warnings(path, caught):
+    for warning in caught:
+        lines = [line for line in str(warning.message).splitlines() if line]
+        log.warning("%s: %s", path.name, " ".join(lines[:2]))

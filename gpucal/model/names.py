@@ -1,0 +1,23 @@
+"""Names of products: `<stem>_<suffix>.fits`, a known suffix replaced, an unknown one kept."""
+
+import re
+from pathlib import Path
+
+SUFFIXES = set(
+    ["uncal", "ramp", "rate", "rateints", "trapsfilled", "fitopt", "dark", "bsub", "bsubints", "cal", "calints", "crf", "crfints", "i2d", "s2d", "s3d", "x1d", "x1dints", "c1d", "cat", "segm", "phot", "whtlt", "psfstack", "psfalign", "psfsub", "outlier_i2d", "wfscmb", "asn", "median", "blot", "group_scale", "dq_init", "saturation", "ipc", "superbias", "refpix", "linearity", "dark_current", "reset", "rscd", "lastframe", "firstframe", "emicorr", "charge_migration", "jump", "picture_frame", "clean_flicker_noise", "persistence", "ramp_fit", "gain_scale", "gain_scaleints", "guider_cds", "assign_wcs", "flat_field", "photom", "bkg_subtract", "resample", "skymatch", "tweakreg", "outlier_detection", "source_catalog"]
+)
+KNOWN = re.compile(rf"_({'|'.join(sorted(SUFFIXES, key=len, reverse=True))})$")
+
+
+def stem(path):
+    """Return the file name of an exposure without folder, ending and product suffix."""
+    name = Path(path).name
+    name = re.sub(r"\.(fits|asdf)(\.gz)?$", "", name)
+    return KNOWN.sub("", name)
+
+
+def with_suffix(path, suffix, folder=None, ending=None):
+    """Return the path of another product of the same exposure, in the same folder unless another is given."""
+    path = Path(path)
+    ending = ending or (path.suffix if path.suffix in (".fits", ".asdf") else ".fits")
+    return (path.parent if folder is None else Path(folder)) / f"{stem(path)}_{suffix}{ending}"

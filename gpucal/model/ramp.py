@@ -1,0 +1,42 @@
+"""Ramp: the counts of every pixel, group by group."""
+
+from gpucal.device import array_module
+from gpucal.model.base import Model
+
+
+class Ramp(Model):
+    """An exposure before its slopes are fitted.
+
+    data: (nints, ngroups, ny, nx) float32, DN. groupdq: the same shape, uint8. pixeldq: (ny, nx) uint32.
+    zeroframe: (nints, ny, nx) float32, DN, the first frame of each integration where it was downlinked; 0 is bad.
+    average_dark_current: (ny, nx) float32, electron/s.
+    """
+
+    tree_class = "RampModel"
+    arrays = {
+        "data": "SCI",
+        "pixeldq": "PIXELDQ",
+        "groupdq": "GROUPDQ",
+        "zeroframe": "ZEROFRAME",
+        "average_dark_current": "AVDRKCUR",
+    }
+
+    def __init__(self, tree, source="", **arrays):
+        super().__init__(tree, source, **arrays)
+        xp = array_module(self.data)
+        if self.pixeldq is None:
+            self.pixeldq = xp.zeros(self.data.shape[2:], "u4")
+        if self.groupdq is None:
+            self.groupdq = xp.zeros(self.data.shape, "u1")
+
+    @property
+    def shape(self):
+        """(nints, ngroups, ny, nx)."""
+        return self.data.shape
+
+    @property
+    def window(self):
+        """The (y, x) slices of the full detector that were read out, in science orientation."""
+        nints, ngroups, ny, nx = self.shape
+        y, x = self.need("subarray.ystart") - 1, self.need("subarray.xstart") - 1
+        return slice(y, y + ny), slice(x, x + nx)

@@ -1,0 +1,117 @@
+"""Write products: headers, tables and the ASDF tree by stdatamodels, pixels as bytes encoded on the device."""
+
+import io
+import os
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from gpucal import __version__
+from gpucal.device import to_host
+from gpucal.errors import OutputError
+from gpucal.model.load import Packed
+from gpucal.model.pixels import encode
+
+BLOCK = 2880  # bytes; FITS fills every part of a file up to a multiple
+
+
+def pack(model, big_endian=True):
+    """Take a model off the device, its pixels encoded there as FITS stores them (or native, for ASDF)."""
+    packed = Packed(type(model), model.tree.copy(), model.source)
+    for name in model.arrays:
+        array = getattr(model, name)
+        if array is not None:
+            words = encode(array) if big_endian else array
+            packed.arrays[name] = (to_host(words), np.dtype(array.dtype), big_endian)
+    return packed
+
+
+def write(packed, path, durable=True):
+    """Write a packed model to path, FITS or ASDF by its ending, whole or not at all.
+
+    durable: wait until the bytes are on the disk. OutputError names the file and the cause.
+    """
+    path = Path(path)
+    _stamp(packed.tree, path)
+    with whole_file(path, durable) as file:
+        if path.suffix == ".asdf":
+            _write_asdf(packed, file)
+        else:
+            _write_fits(packed, file)
+    return path
+
+
+@contextmanager
+def whole_file(path, durable=True):
+    """Open a temporary file that becomes path when the block ends without an error, and vanishes otherwise."""
+    path = Path(path)
+    scratch = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(scratch, "wb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        scratch.unlink(missing_ok=True) if scratch.parent.is_dir() else None
+
+
+def _stamp(tree, path):
+    tree.on_save(str(path))
+    primary = tree.extra_fits.PRIMARY if tree.hasattr("extra_fits") and tree.extra_fits.hasattr("PRIMARY") else None
+    cards = list(primary.header) if primary is not None and primary.hasattr("header") else []
+    cards = [list(card) for card in cards if card[0] != "GPUCAL"]
+    tree.extra_fits = {
+        "PRIMARY": {"header": [*cards, ["GPUCAL", __version__, "Version of gpucal that made this file"]]}
+    }
+
+
+def _write_fits(packed, file):
+    from astropy.io import fits
+    from stdatamodels import fits_support
+
+    # The arrays only lend their type and shape to the headers here: empty ones cost nothing.
+    for name, (_, dtype, _) in packed.arrays.items():
+        setattr(packed.tree, name, np.empty(packed.arrays[name][0].shape, dtype))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hdus = fits_support.to_fits(packed.tree._instance, packed.tree._schema)
+    finally:
+        for name in packed.arrays:
+            delattr(packed.tree, name)
+    words = {packed.kind.arrays[name]: stored for name, (stored, _, _) in packed.arrays.items()}
+    skeleton = io.BytesIO()
+    fits.HDUList([hdu for hdu in hdus if hdu.name not in words]).writeto(skeleton)
+    small = skeleton.getvalue()
+    with fits.open(io.BytesIO(small)) as rest:
+        places = {hdu.name: hdu.fileinfo() for hdu in rest}
+    for hdu in hdus:
+        if hdu.name in words:
+            _write_block(file, hdu.header.tostring().encode("ascii"), b" ")
+            _write_block(file, words[hdu.name].reshape(-1).view(np.uint8).data, b"\0")
+        else:
+            place = places[hdu.name]
+            file.write(small[place["hdrLoc"] : place["datLoc"] + place["datSpan"]])
+
+
+def _write_block(file, content, filler):
+    file.write(content)
+    file.write(filler * (-len(content) % BLOCK))
+
+
+def _write_asdf(packed, file):
+    for name, (stored, dtype, big_endian) in packed.arrays.items():
+        native = stored.view(dtype.newbyteorder(">")).astype(dtype) if big_endian else stored
+        setattr(packed.tree, name, native)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        packed.tree.to_asdf(file)
+    for name in packed.arrays:
+        delattr(packed.tree, name)

@@ -1,0 +1,141 @@
+"""A folder of reference files, chosen by their headers."""
+
+from pathlib import Path
+
+from gpucal.errors import ConfigError, ReferenceFileError
+
+ANY = {"", "N/A", "ANY", "GENERIC"}
+
+# Types that depend on the optical elements; all others belong to the detector.
+BY_FILTER = {"flat", "photom", "area", "distortion", "filteroffset", "apcorr", "abvegaoffset", "wfssbkg", "specwcs"}
+
+
+class Folder:
+    """Picks, among the files of a folder and its subfolders, the one whose header fits the exposure best."""
+
+    def __init__(self, path):
+        if not path:
+            raise ConfigError("reference=folder needs reference.path=FOLDER")
+        self.path = Path(path).expanduser()
+        if not self.path.is_dir():
+            raise ConfigError(f"reference.path={path}: no such folder")
+        try:
+            files = sorted(file for file in self.path.rglob("*") if file.suffix in (".fits", ".asdf"))
+            self.headers = {file.resolve(): header for file in files if (header := _header(file))}
+        except PermissionError as error:
+            raise ConfigError(f"reference.path={path}: {error.strerror}") from error
+        if not self.headers:
+            raise ConfigError(f"reference.path={path}: no reference files (FITS or ASDF with a REFTYPE keyword) in it")
+
+    def find(self, reftype, exposure):
+        """Return (path, name) of the best file of a type, or (None, "N/A") if the folder has none of that type.
+
+        A file fits if instrument, detector and (for what depends on them) filter and pupil agree where it states
+        them, its window contains the exposure's, and USEAFTER is not later than the exposure. Of several, the exact
+        subarray goes before a full frame, then the same read pattern, then the latest USEAFTER. ReferenceFileError if
+        there are files of that type but none fits.
+        """
+        files = {path: header for path, header in self.headers.items() if header["REFTYPE"] == reftype}
+        wanted = _wanted(exposure, reftype in BY_FILTER)
+        fitting = [path for path, header in files.items() if not _conflicts(header, wanted)]
+        if fitting:
+            best = max(fitting, key=lambda path: _rank(files[path], wanted, path))
+            return best, str(best)
+        if files:
+            reasons = "; ".join(f"{path.name} {_conflicts(header, wanted)}" for path, header in files.items())
+            raise ReferenceFileError(f"{self.path}: no {reftype} reference fits {exposure.source}: {reasons}")
+        return None, "N/A"
+
+
+def _wanted(exposure, by_filter):
+    meta = exposure.meta
+    wanted = {
+        "INSTRUME": meta.instrument.name,
+        "DETECTOR": meta.instrument.detector,
+        "SUBARRAY": meta.subarray.name,
+        "READPATT": meta.exposure.readpatt,
+        "DATE": f"{meta.observation.date or '9999-12-31'}T{meta.observation.time or '23:59:59'}",
+        "window": getattr(exposure, "window", None),
+    }
+    if by_filter:
+        wanted |= {"FILTER": meta.instrument.filter, "PUPIL": meta.instrument.pupil}
+    return wanted
+
+
+def _conflicts(header, wanted):
+    """Say why a file cannot serve, or return an empty string."""
+    for word in ("INSTRUME", "DETECTOR", "FILTER", "PUPIL"):
+        mine, theirs = str(wanted.get(word) or "").upper(), header[word]
+        if mine and theirs not in ANY and mine != theirs:
+            return f"is for {theirs}, not {mine}"
+    if header["USEAFTER"] > wanted["DATE"]:
+        return f"is for exposures after {header['USEAFTER']}"
+    if wanted["window"] and not _contains(header, wanted["window"]):
+        return f"does not contain the exposure's window (SUBARRAY {wanted['SUBARRAY']})"
+    return ""
+
+
+def _contains(header, window):
+    corner, size = header["corner"], header["size"]
+    if None in (*corner, *size):
+        return True
+    return all(c - 1 <= s.start and s.stop <= c - 1 + n for s, c, n in zip(window, corner, size, strict=True))
+
+
+def _rank(header, wanted, path):
+    area = [s.stop - s.start for s in wanted["window"]] if wanted["window"] else None
+    return (
+        list(header["size"]) == area and header["SUBARRAY"] == wanted["SUBARRAY"],
+        list(header["size"]) == area,
+        header["READPATT"] == wanted["READPATT"],
+        header["USEAFTER"],
+        str(path),
+    )
+
+
+def _header(file):
+    """The keywords that matter, in capitals; None if the file is not a reference."""
+    keywords = _asdf_keywords(file) if file.suffix == ".asdf" else _fits_keywords(file)
+    reftype = str(keywords.get("REFTYPE") or "").strip().lower()
+    if not reftype:
+        return None
+    words = ("INSTRUME", "DETECTOR", "SUBARRAY", "FILTER", "PUPIL", "READPATT")
+    header = {word: str(keywords.get(word) or "").strip().upper() for word in words}
+    header["REFTYPE"], header["USEAFTER"] = reftype, str(keywords.get("USEAFTER") or "").strip()
+    header["corner"] = tuple(keywords.get(word) for word in ("SUBSTRT2", "SUBSTRT1"))
+    header["size"] = tuple(keywords.get(word) for word in ("SUBSIZE2", "SUBSIZE1"))
+    return header
+
+
+def _fits_keywords(file):
+    from astropy.io import fits
+
+    try:
+        return fits.getheader(file)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return {}
+
+
+def _asdf_keywords(file):
+    import asdf
+
+    try:
+        with asdf.open(file, lazy_load=True) as tree:
+            meta = tree.get("meta", {})
+            instrument, exposure = meta.get("instrument", {}), meta.get("exposure", {})
+            return {
+                "REFTYPE": meta.get("reftype"),
+                "INSTRUME": instrument.get("name"),
+                "DETECTOR": instrument.get("detector"),
+                "FILTER": instrument.get("filter"),
+                "PUPIL": instrument.get("pupil"),
+                "READPATT": exposure.get("readpatt"),
+                "SUBARRAY": meta.get("subarray", {}).get("name"),
+                "USEAFTER": str(meta.get("useafter") or ""),
+            }
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return {}

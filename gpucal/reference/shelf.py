@@ -1,0 +1,89 @@
+"""The reference files of a run: which file serves which exposure, each opened once."""
+
+import logging
+from collections import OrderedDict
+from pathlib import Path
+
+from gpucal import device as devices
+from gpucal.errors import ConfigError
+from gpucal.reference.file import Reference
+
+log = logging.getLogger(__name__)
+NONE = "N/A"
+
+
+class References:
+    """All reference files of a run: finds them, opens each once, keeps their arrays on the device."""
+
+    def __init__(self, device=None, overrides=None, library=None, keep=4 * 2**30):
+        """Look in overrides {type: path or "N/A"}, then in library (a Folder or a Crds); keep: bytes on the device."""
+        self.device = device or devices.choose()
+        self.overrides = {reftype: _existing(reftype, path) for reftype, path in (overrides or {}).items() if path}
+        self.library = library
+        self.keep = keep
+        self._open: OrderedDict[tuple, Reference] = OrderedDict()
+
+    @property
+    def context(self):
+        """The CRDS context in use, or N/A."""
+        return getattr(self.library, "context", NONE)
+
+    def get(self, reftype, exposure, override=None):
+        """Return the exposure's reference of a type, or None if none applies; notes its name in the metadata.
+
+        override: a path that goes before all other sources. ReferenceFileError if the file cannot serve.
+        """
+        chosen = _existing(reftype, override) if override else self.overrides.get(reftype)
+        if chosen is not None:
+            path, name = (None, NONE) if chosen == NONE else (chosen, str(chosen))
+        elif self.library is not None:
+            path, name = self.library.find(reftype, exposure)
+        else:
+            path, name = None, NONE
+        exposure.note_reference(reftype, name)
+        return None if path is None else self._opened(path, reftype, exposure)
+
+    def _opened(self, path, reftype, exposure):
+        window = getattr(exposure, "window", None)
+        edges = window and tuple((s.start, s.stop) for s in window)
+        key = (str(path), path.stat().st_mtime_ns, reftype, edges)
+        if key not in self._open:
+            self._open[key] = Reference(path, reftype, window, self.device)
+            log.debug("%s reference: %s", reftype, path)
+        self._open.move_to_end(key)
+        reference = self._open[key]
+        reference.require_same_detector(exposure)
+        self._make_room(besides=key)
+        return reference
+
+    def _make_room(self, besides):
+        """Forget the references that were not used for longest while there are too many bytes."""
+        for key in list(self._open):
+            if sum(reference.nbytes for reference in self._open.values()) <= self.keep:
+                return
+            if key != besides:
+                del self._open[key]
+
+
+def _existing(reftype, path):
+    if str(path).upper() == NONE:
+        return NONE
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"override.{reftype}={path}: no such file")
+    return path.resolve()
+
+
+def library(kind, path=None, context=None):
+    """Return the library that `reference=KIND` asks for: None, a Folder or a Crds."""
+    if kind in (None, "none"):
+        return None
+    if kind == "folder":
+        from gpucal.reference.folder import Folder
+
+        return Folder(path)
+    if kind == "crds":
+        from gpucal.reference.crds import Crds
+
+        return Crds(path, context)
+    raise ConfigError(f"reference={kind} is not one of none, folder, crds")

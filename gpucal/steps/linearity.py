@@ -1,0 +1,40 @@
+"""Linearity: undo the detector's non-linear response with a per-pixel polynomial."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpucal.dq import GROUP, PIXEL
+from gpucal.kernel import kernel
+from gpucal.step import Step
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Linearity(Step):
+    """Correct every unsaturated group; flag the pixels that cannot be corrected."""
+
+    def process(self, ramp, linearity):
+        """Correct groups and zero frames in place."""
+        if linearity.has("inv_coeffs") and ramp.need("exposure.nframes") > 1:
+            log.warning("%s: INV_COEFFS of %s are not used", ramp.source, linearity.path.name)
+        coeffs, flags = linearity.coeffs, linearity.dq
+        linearize(ramp.data, ramp.groupdq, coeffs, flags, ramp.pixeldq)
+        if ramp.zeroframe is not None:
+            linearize(ramp.zeroframe[:, None], None, coeffs, flags, ramp.pixeldq)
+        return ramp
+
+
+@kernel
+def linearize(ramp, groupdq, coeffs, flags, pixeldq):
+    """Replace each count s by c0 + c1 s + c2 s^2 + ... in place, except where it is saturated or cannot be."""
+    usable = (flags & PIXEL.NO_LIN_CORR == 0) & (coeffs[1] != 0) & ~np.isnan(coeffs).any(axis=0)
+    pixeldq |= flags | ~usable * np.uint32(PIXEL.NO_LIN_CORR)
+    value = coeffs[-1] * ramp
+    for c in coeffs[-2:0:-1]:
+        value = (value + c) * ramp
+    value += coeffs[0]
+    keep = ramp == 0 if groupdq is None else groupdq & GROUP.SATURATED != 0
+    np.copyto(ramp, value, where=usable & ~keep)

@@ -1,0 +1,61 @@
+// clip_jumps.cu - find cosmic-ray hits in long time series, as outliers among the same differences of all integrations.
+//
+// Clip at median +- threshold * standard deviation (of the population), at most `rounds` times; what the last limits
+// exclude is flagged. A set is one difference in all integrations, or all differences of a pixel (nsets = 1).
+// Twin: gpucal/steps/jump.py
+#include "differences.cuh"
+
+KERNEL clip_jumps(
+    const float* __restrict__ ramp,     // (nints, ngroups, npix)  DN
+    u8*          __restrict__ groupdq,  // (nints, ngroups, npix)
+    const float* __restrict__ gain,     // (npix)  electron/DN
+    float*       __restrict__ scratch,  // (count, nscratch)
+    const i64 npix, const int nints, const int ngroups, const i64 count, const i64 nscratch, const i64 start,
+    const int nsets, const double threshold, const int rounds)
+{
+  FOR_EACH(i, count * nsets) {
+    const i64 p = start + i / nsets;
+    const int set = (int)(i % nsets);
+    const int g0 = nsets == 1 ? 1 : set + 1, g1 = nsets == 1 ? ngroups : set + 2;
+    const Steps step = {ramp + p, groupdq + p, npix, gain[p], nints, ngroups};
+    float* values = scratch + i / nsets * nscratch + (nsets == 1 ? 0 : (i64)set * nints);
+
+    double low = -INFINITY, high = INFINITY;    // the last limits
+    double least = -INFINITY, most = INFINITY;  // the narrowest so far: what was clipped once stays out
+    int n = -1;
+    for (int round = 0; round < rounds; ++round) {
+      int kept = 0;
+      double mean = 0;
+      for (int integration = 0; integration < nints; ++integration)
+        for (int g = g0; g < g1; ++g) {
+          const float d = step(integration, g);
+          if (!isfinite(d) || !(d >= least && d <= most)) continue;
+          values[kept++] = d;
+          mean += d;
+        }
+      if (kept == 0 || kept == n) break;
+      n = kept;
+      mean /= n;
+      double variance = 0;
+      for (int k = 0; k < n; ++k) variance += (values[k] - mean) * (values[k] - mean);
+      const double upper = select(values, n, n / 2);
+      double middle = upper;
+      if (n % 2 == 0) {
+        float lower = values[0];
+        for (int k = 1; k < n / 2; ++k) if (values[k] > lower) lower = values[k];
+        middle = 0.5 * ((double)lower + upper);
+      }
+      const double reach = threshold * sqrt(variance / n);
+      low = middle - reach;
+      high = middle + reach;
+      if (low > least) least = low;
+      if (high < most) most = high;
+    }
+    for (int integration = 0; integration < nints; ++integration)
+      for (int g = g0; g < g1; ++g) {
+        const float d = step(integration, g);
+        const i64 at = p + step.at(integration, g);
+        if (isfinite(d) && (d < low || d > high) && !(groupdq[at] & BAD)) groupdq[at] |= JUMP_DET;
+      }
+  }
+}

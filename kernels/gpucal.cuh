@@ -1,0 +1,47 @@
+// gpucal.cuh - makes one kernel source valid for NVRTC and for a host C++ compiler. The only file that knows about threads.
+//
+//   FOR_EACH(i, n)   one thread per i on the GPU, one OpenMP loop over i on the host.
+//                    Leave an iteration with `continue`, never with `return`.
+//
+// Parallel iterations may write only what belongs to their own i, or use the atomics below.
+#pragma once
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef long long i64;
+
+#ifdef __CUDACC__  // nvcc and NVRTC
+  #ifdef __CUDACC_RTC__  // NVRTC has no <math.h> macros
+    #define NAN __int_as_float(0x7fffffff)
+    #define INFINITY __int_as_float(0x7f800000)
+  #endif
+  #define KERNEL extern "C" __global__ void
+  #define DEVICE __device__ inline
+  #define DEVICE_MEMBER __device__
+  #define FOR_EACH(i, n)                                                          \
+    for (i64 i = blockIdx.x * (i64)blockDim.x + threadIdx.x, end_ = (n); i < end_; \
+         i += (i64)gridDim.x * blockDim.x)
+  DEVICE void atomic_add(u32* to, u32 v) { atomicAdd(to, v); }
+#else  // host C++
+  #include <cmath>
+  using std::fabs;
+  using std::isfinite;
+  using std::isnan;
+  using std::sqrt;
+  #define KERNEL extern "C" void
+  #define DEVICE static inline
+  #define DEVICE_MEMBER
+  #define FOR_EACH(i, n) \
+    _Pragma("omp parallel for schedule(static)") for (i64 i = 0; i < (i64)(n); ++i)
+  DEVICE void atomic_add(u32* to, u32 v) { __atomic_fetch_add(to, v, __ATOMIC_RELAXED); }
+#endif
+
+// Flags of one group (the same bits as in gpucal/dq.py).
+enum GroupFlag : u8 {
+  DO_NOT_USE = 1, SATURATED = 2, JUMP_DET = 4, PERSISTENCE = 32, AD_FLOOR = 64, CHARGELOSS = 128,
+  BAD = DO_NOT_USE | SATURATED
+};
+
+// Flags of a pixel that the kernels set or test.
+enum PixelFlag : u32 { NO_GAIN_VALUE = 1u << 19, NO_LIN_CORR = 1u << 20, NO_SAT_CHECK = 1u << 21 };
