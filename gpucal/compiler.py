@@ -50,19 +50,29 @@ def cuda_function(source, name):
 def host_function(source, name):
     """Load the host build of a kernel, compiling it first unless the same text was compiled before."""
     compiler, openmp = find()
-    flags = [*HOST_FLAGS, *openmp]
-    key = hashlib.sha256("\n".join([source, compiler, *flags, _version(compiler), _cpu()]).encode()).hexdigest()
-    library = cache() / f"{name}-{key[:20]}.so"
+    library = _library(source, name)
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         scratch = library.with_suffix(f".{os.getpid()}")
-        build = subprocess.run([compiler, *flags, "-o", scratch, "-"], input=source, text=True, capture_output=True)
+        command = [compiler, *HOST_FLAGS, *openmp, "-o", scratch, "-"]
+        build = subprocess.run(command, input=source, text=True, capture_output=True)
         if build.returncode:
             raise DeviceError(f"{compiler} cannot compile {name}.cu: {_first_error(build.stderr)}")
         scratch.replace(library)  # atomic, so that two processes may build at once
     function = ctypes.CDLL(str(library))[name]
     function.restype = None
     return function
+
+
+def is_cached(source, name):
+    """Tell whether the host build of a kernel exists already."""
+    return _library(source, name).exists()
+
+
+def _library(source, name):
+    compiler, openmp = find()
+    text = "\n".join([source, compiler, *HOST_FLAGS, *openmp, _version(compiler), _cpu()])
+    return cache() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}.so"
 
 
 def warm(kernels):

@@ -2,7 +2,7 @@
 
 Each array parameter carries its shape in a trailing comment, `float* ramp,  // (nints, ngroups, npix)  DN`. That line
 gives the dtype, the shape, whether the array is written (no const) and the value of every size parameter;
-`or null` after the shape makes None acceptable; FOR_EACH(p, npix) gives the launch size. Where the arrays live picks
+`or null` after the shape makes None acceptable; FOR_EACH(p, npix) or FOR_EACH_2D gives the launch size. Where the arrays live picks
 the path: CuPy arrays run on the GPU; NumPy arrays run through the host compiler, or through the twin if
 `numpy_arrays_run_on` is "numpy".
 """
@@ -24,7 +24,9 @@ KERNELS: dict[str, "Kernel"] = {}
 numpy_arrays_run_on = "host"  # or "numpy": the twin; set by gpucal.device
 
 CTYPES = {"float": "f4", "double": "f8", "int": "i4", "i64": "i8", "u8": "u1", "u16": "u2", "u32": "u4"}
-SIGNATURE = re.compile(r"KERNEL\s+(\w+)\s*\((.*?)\)\s*\{.*?FOR_EACH\s*\(\s*\w+\s*,\s*([\w\s*]+)\)", re.S)
+SIGNATURE = re.compile(
+    r"KERNEL\s+(\w+)\s*\((.*?)\)\s*\{.*?FOR_EACH(?:_2D\s*\(\s*\w+\s*,([\w\s*]+),\s*\w+\s*,|\s*\(\s*\w+\s*,)([\w\s*]+)\)", re.S
+)
 PARAMETER = re.compile(
     rf"(const\s+)?\b({'|'.join(CTYPES)})\b\s*(\*)?\s*(?:__restrict__\s+)?(\w+)"
     r"\s*,?[ \t]*(?://[ \t]*\(([\w, ]+)\)([ \t]+or null)?[^\n]*)?"
@@ -49,8 +51,8 @@ class Kernel:
         self.path: Path = SOURCES / f"{self.name}.cu"
         found = SIGNATURE.search(self.path.read_text())
         if not found or found[1] != self.name:
-            raise SyntaxError(f"{self.path.name}: no `KERNEL {self.name}(...) {{ FOR_EACH(...)`")
-        self.extent = re.findall(r"\w+", found[3])
+            raise SyntaxError(f"{self.path.name}: no `KERNEL {self.name}(...) {{ FOR_EACH...`")
+        self.extent = re.findall(r"\w+", f"{found[3] or ''} {found[4]}")  # the sizes whose product is launched
         self.parameters = [
             Parameter(
                 name,

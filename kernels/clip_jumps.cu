@@ -38,16 +38,10 @@ KERNEL clip_jumps(
       mean /= n;
       double variance = 0;
       for (int k = 0; k < n; ++k) variance += (values[k] - mean) * (values[k] - mean);
-      const double upper = select(values, n, n / 2);
-      double middle = upper;
-      if (n % 2 == 0) {
-        float lower = values[0];
-        for (int k = 1; k < n / 2; ++k) if (values[k] > lower) lower = values[k];
-        middle = 0.5 * ((double)lower + upper);
-      }
-      const double reach = threshold * sqrt(variance / n);
-      low = middle - reach;
-      high = middle + reach;
+      const Middle<float> m = middle(values, n);
+      const double centre = ((double)m.lower + (double)m.upper) / 2, reach = threshold * sqrt(variance / n);
+      low = centre - reach;
+      high = centre + reach;
       if (low > least) least = low;
       if (high < most) most = high;
     }

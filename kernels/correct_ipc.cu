@@ -1,34 +1,40 @@
 // correct_ipc.cu - convolve planes with the kernel that undoes interpixel capacitance.
 //
-//   corrected[y, x] = sum over j, i of kernel[j, i] * measured[y - (j - cy), x - (i - cx)]
+//   corrected[y, x] = sum over j, i of kernel[j, i] * measured[y - (j - nj / 2), x - (i - ni / 2)]
 //
-// The centre is added last, the others in row-major order. Beyond the science pixels (y0..y1, x0..x1) the signal counts
-// as 0; reference pixels are not written. A kernel of npix > 1 has one matrix per output pixel.
+// The centre is added last, the others in row-major order. `measured` holds the science pixels alone, with a border of
+// zeros half a kernel wide; `corrected` is written from (y0, x0) on. With npix > 1 each output pixel has its own kernel.
 // Twin: gpucal/steps/ipc.py
 #include "gpucal.cuh"
 
 KERNEL correct_ipc(
-    const float* __restrict__ measured,  // (nplanes, ny, nx)  DN
-    float*       __restrict__ corrected, // (nplanes, ny, nx)  DN
-    const float* __restrict__ kernel,    // (nj, ni, npix)
-    const i64 nplanes, const int ny, const int nx, const int nj, const int ni, const i64 npix,
-    const int y0, const int y1, const int x0, const int x1)
+    const float* __restrict__ measured,   // (nplanes, padded_ny, padded_nx)  DN
+    float*       __restrict__ corrected,  // (nplanes, ny, nx)  DN
+    const float* __restrict__ kernel,     // (nj, ni, npix)
+    const i64 nplanes, const int padded_ny, const int padded_nx, const int ny, const int nx,
+    const int nj, const int ni, const i64 npix, const int height, const int width, const int y0, const int x0)
 {
-  FOR_EACH(at, nplanes * ny * nx) {
-    const int x = (int)(at % nx), y = (int)(at / nx % ny);
-    if (y < y0 || y >= y1 || x < x0 || x >= x1) continue;
-    const i64 own = npix > 1 ? (i64)y * nx + x : 0;
-    const int cj = nj / 2, ci = ni / 2;
+  const int centre = nj / 2 * ni + ni / 2;
+  const bool usual = nj == 3 && ni == 3;  // spelled out for the compiler's sake
+  FOR_EACH_2D(line, nplanes * height, x, width) {
+    const i64 plane = line / height, y = line % height, at = (y0 + y) * nx + x0 + x;
+    const i64 own = npix > 1 ? at : 0;
+    const float* last = measured + (plane * padded_ny + y + nj - 1) * padded_nx + x + ni - 1;  // meets kernel[0, 0]
     float sum = 0;
-    for (int j = 0; j < nj; ++j) {
-      const int v = y - (j - cj);
-      if (v < y0 || v >= y1) continue;
-      for (int i = 0; i < ni; ++i) {
-        const int u = x - (i - ci);
-        if (u < x0 || u >= x1 || (j == cj && i == ci)) continue;
-        sum += kernel[(j * ni + i) * npix + own] * measured[at + (i64)(v - y) * nx + (u - x)];
-      }
+    if (usual) {
+      sum += kernel[own] * last[0];
+      sum += kernel[npix + own] * last[-1];
+      sum += kernel[2 * npix + own] * last[-2];
+      sum += kernel[3 * npix + own] * last[-padded_nx];
+      sum += kernel[5 * npix + own] * last[-padded_nx - 2];
+      sum += kernel[6 * npix + own] * last[-2 * padded_nx];
+      sum += kernel[7 * npix + own] * last[-2 * padded_nx - 1];
+      sum += kernel[8 * npix + own] * last[-2 * padded_nx - 2];
+    } else {
+      for (int tap = 0; tap < nj * ni; ++tap)
+        if (tap != centre) sum += kernel[tap * npix + own] * last[-(tap / ni) * padded_nx - tap % ni];
     }
-    corrected[at] = sum + kernel[(cj * ni + ci) * npix + own] * measured[at];
+    sum += kernel[centre * npix + own] * last[-(nj / 2) * padded_nx - ni / 2];
+    corrected[plane * ny * nx + at] = sum;
   }
 }

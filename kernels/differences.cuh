@@ -30,11 +30,8 @@ struct Steps {
         if (!isnan(d)) values[n++] = d;
       }
     if (n == 0) return (double)NAN;
-    const float upper = select(values, n, n / 2);
-    if (n % 2) return upper;
-    float lower = values[0];
-    for (int i = 1; i < n / 2; ++i) if (values[i] > lower) lower = values[i];
-    return ((double)lower + (double)upper) / 2;
+    const Middle<float> m = middle(values, n);
+    return ((double)m.lower + (double)m.upper) / 2;
   }
 };
 

@@ -12,8 +12,8 @@ KERNEL find_saturation(
     u16*         __restrict__ first,      // (nints, npix)  the first saturated group; ngroups if none
     const i64 npix, const int nints, const int ngroups)
 {
-  FOR_EACH(i, nints * npix) {
-    const i64 integration = i / npix, p = i % npix;
+  FOR_EACH_2D(integration, nints, p, npix) {
+    const i64 i = integration * npix + p;
     const i64 start = integration * ngroups * npix + p;
     int found = ngroups;
     for (int g = 0; g < ngroups; ++g) {

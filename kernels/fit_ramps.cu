@@ -21,23 +21,35 @@ struct Timing { double group, frame, one_group; };  // seconds; one_group: to th
 
 // The ramp of one pixel in one integration.
 struct Integration {
-  const float* data;   // DN
+  const float* data;   // DN, a group every `stride`
   const u8* flags;
-  i64 npix;
+  i64 stride;
   int ngroups;
   bool after_cut;      // earlier groups were cut off: a jump flag of the first group has lost its meaning
   float zeroframe;     // replaces the first group if not 0
 
   DEVICE_MEMBER u8 flag(int g) const {
     if (g == 0 && zeroframe != 0) return 0;
-    const u8 q = flags[g * npix];
+    const u8 q = flags[g * stride];
     return g == 0 && after_cut ? q & (u8)~JUMP_DET : q;
   }
   DEVICE_MEMBER double value(int g) const {
     if (g == 0 && zeroframe != 0) return zeroframe;
-    return flags[g * npix] & SATURATED ? (double)NAN : (double)data[g * npix];
+    return flags[g * stride] & SATURATED ? (double)NAN : (double)data[g * stride];
   }
 };
+
+// The groups of an integration that begins at data and flags; a short one is copied to the lane's own memory.
+struct Short { float data[FEW]; u8 flags[FEW]; };
+
+DEVICE Integration take(const float* data, const u8* flags, i64 npix, int ngroups, bool after_cut, Short& own) {
+  if (ngroups > FEW) return {data, flags, npix, ngroups, after_cut, 0.f};
+  for (int g = 0; g < ngroups; ++g) {
+    own.data[g] = data[g * npix];
+    own.flags[g] = flags[g * npix];
+  }
+  return {own.data, own.flags, 1, ngroups, after_cut, 0.f};
+}
 
 struct Counts { int good, unused, saturated; u8 any; };  // groups of an integration; any: all their flags together
 
@@ -172,12 +184,11 @@ KERNEL fit_ramps(
     u32 dq = base_dq;
 
     // The zero frame stands in where no group is good; a lone first group has its own time.
-    Integration one = {nullptr, nullptr, npix, ngroups, first > 0, 0.f};
+    Short own;
     double sum = 0;
     for (int k = 0; k < nints; ++k) {
-      one.data = ramp + ((i64)k * nall + first) * npix + p;
-      one.flags = groupdq + ((i64)k * nall + first) * npix + p;
-      one.zeroframe = 0;
+      const i64 begin = ((i64)k * nall + first) * npix + p;
+      Integration one = take(ramp + begin, groupdq + begin, npix, ngroups, first > 0, own);
       const Counts c = count_flags(one);
       const bool lone = lone_groups && c.good == 1 && one.flag(0) == 0;
       if (lone_groups && c.good == 0 && zeroframe) one.zeroframe = zeroframe[k * npix + p];
@@ -195,9 +206,8 @@ KERNEL fit_ramps(
     int unusable = 0, saturated = 0;
     bool partly_saturated = false;
     for (int k = 0; k < nints; ++k) {
-      one.data = ramp + ((i64)k * nall + first) * npix + p;
-      one.flags = groupdq + ((i64)k * nall + first) * npix + p;
-      one.zeroframe = 0;
+      const i64 begin = ((i64)k * nall + first) * npix + p;
+      Integration one = take(ramp + begin, groupdq + begin, npix, ngroups, first > 0, own);
       Counts c = count_flags(one);
       const u8 any = c.any;
       const bool lone = lone_groups && c.good == 1 && one.flag(0) == 0;
@@ -222,8 +232,9 @@ KERNEL fit_ramps(
         segments = false;
       }
       if (segments) {
-        int n, longest = 0;
-        for (int s = next_segment(one, 0, &n); n; s = next_segment(one, s + n, &n)) if (n > longest) longest = n;
+        int n, longest = any ? 0 : ngroups;
+        if (any)
+          for (int s = next_segment(one, 0, &n); n; s = next_segment(one, s + n, &n)) if (n > longest) longest = n;
         Sums in = {0, 0, 0, 0};
         for (int s = next_segment(one, 0, &n); n; s = next_segment(one, s + n, &n)) {
           if (longest > 1 && n == 1) continue;

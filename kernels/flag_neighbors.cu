@@ -7,8 +7,8 @@ KERNEL flag_neighbors(
     const u32* __restrict__ spreading,  // (nints, nwords, npix)  from find_spreading
     const i64 npix, const int nints, const int ngroups, const int nwords, const int nx)
 {
-  FOR_EACH(i, nints * nwords * npix) {
-    const i64 p = i % npix, word = i / npix % nwords, integration = i / npix / nwords;
+  FOR_EACH_2D(plane, nints * nwords, p, npix) {
+    const i64 i = plane * npix + p, integration = plane / nwords, word = plane % nwords;
     const int x = (int)(p % nx);
     u32 hit = 0;
     if (p >= nx) hit |= spreading[i - nx];

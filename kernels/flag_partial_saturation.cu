@@ -15,8 +15,8 @@ KERNEL flag_partial_saturation(
     const u16*   __restrict__ partial,    // (nints, npix)  from flag_saturation
     const i64 npix, const int nints, const int ngroups, const int nx, const int grow, const int nframes)
 {
-  FOR_EACH(i, nints * npix) {
-    const i64 integration = i / npix, p = i % npix;
+  FOR_EACH_2D(integration, nints, p, npix) {
+    const i64 i = integration * npix + p;
     const int ny = (int)(npix / nx), y = (int)(p / nx), x = (int)(p % nx);
     const i64 start = integration * ngroups * npix + p;
     for (int v = y - grow < 0 ? 0 : y - grow; v <= y + grow && v < ny; ++v)

@@ -17,8 +17,8 @@ KERNEL flag_saturation(
     u16*         __restrict__ partial,    // (nints, npix)  the group saturated in part; ngroups if none
     const i64 npix, const int nints, const int ngroups, const int nx, const int grow)
 {
-  FOR_EACH(i, nints * npix) {
-    const i64 integration = i / npix, p = i % npix;
+  FOR_EACH_2D(integration, nints, p, npix) {
+    const i64 i = integration * npix + p;
     const int ny = (int)(npix / nx), y = (int)(p / nx), x = (int)(p % nx);
     int g0 = ngroups;
     for (int v = y - grow < 0 ? 0 : y - grow; v <= y + grow && v < ny; ++v)

@@ -1,9 +1,12 @@
 // gpucal.cuh - makes one kernel source valid for NVRTC and for a host C++ compiler. The only file that knows about threads.
 //
-//   FOR_EACH(i, n)   one thread per i on the GPU, one OpenMP loop over i on the host.
-//                    Leave an iteration with `continue`, never with `return`.
+//   FOR_EACH(i, n)             one thread per i on the GPU, one OpenMP loop over i on the host.
+//   FOR_EACH_2D(a, na, b, nb)  one thread per pair (a, b) on the GPU; on the host the innermost loop runs over some
+//                              consecutive b, which the compiler can vectorise if the body is simple, and what is read
+//                              for these b is still in the cache when the next a needs it.
 //
-// Parallel iterations may write only what belongs to their own i, or use the atomics below.
+// Leave an iteration with `continue`, never with `return`. Parallel iterations may write only what belongs to their own
+// index, or use the atomics below.
 #pragma once
 
 typedef unsigned char u8;
@@ -22,6 +25,10 @@ typedef long long i64;
   #define FOR_EACH(i, n)                                                          \
     for (i64 i = blockIdx.x * (i64)blockDim.x + threadIdx.x, end_ = (n); i < end_; \
          i += (i64)gridDim.x * blockDim.x)
+  #define FOR_EACH_2D(a, na, b, nb)                                               \
+    for (i64 ab_ = blockIdx.x * (i64)blockDim.x + threadIdx.x, end_ = (i64)(na) * (nb); ab_ < end_; \
+         ab_ += (i64)gridDim.x * blockDim.x)                                      \
+      for (i64 a = ab_ / (nb), b = ab_ % (nb), once_ = 1; once_; once_ = 0)
   DEVICE void atomic_add(u32* to, u32 v) { atomicAdd(to, v); }
 #else  // host C++
   #include <cmath>
@@ -34,6 +41,11 @@ typedef long long i64;
   #define DEVICE_MEMBER
   #define FOR_EACH(i, n) \
     _Pragma("omp parallel for schedule(static)") for (i64 i = 0; i < (i64)(n); ++i)
+  #define FOR_EACH_2D(a, na, b, nb)                                               \
+    _Pragma("omp parallel for collapse(2) schedule(static)")                      \
+    for (i64 b##_0 = 0; b##_0 < (i64)(nb); b##_0 += 2048)                         \
+      for (i64 a = 0; a < (i64)(na); ++a)                                         \
+        for (i64 b = b##_0, b##_1 = b##_0 + 2048 < (nb) ? b##_0 + 2048 : (nb); b < b##_1; ++b)
   DEVICE void atomic_add(u32* to, u32 v) { __atomic_fetch_add(to, v, __ATOMIC_RELAXED); }
 #endif
 

@@ -78,12 +78,25 @@ DEVICE T select(T* values, const int n, const int k) {
   return values[k];
 }
 
-// The median of values[0..n), which are reordered; n > 0. Of an even number, the mean of the middle two.
+// The two middle values of values[0..n), n > 0, twice the same if n is odd; the values are reordered.
+template <class T> struct Middle { T lower, upper; };
+
 template <class T>
-DEVICE T median(T* values, const int n) {
+DEVICE Middle<T> middle(T* values, const int n) {
+  if (n <= 16) {
+    sort(values, n);
+    return {values[(n - 1) / 2], values[n / 2]};
+  }
   const T upper = select(values, n, n / 2);
-  if (n % 2) return upper;
+  if (n % 2) return {upper, upper};
   T lower = values[0];
   for (int i = 1; i < n / 2; ++i) if (values[i] > lower) lower = values[i];
-  return (lower + upper) / 2;
+  return {lower, upper};
+}
+
+// The median of values[0..n), n > 0, which are reordered; of an even number, the mean of the middle two.
+template <class T>
+DEVICE T median(T* values, const int n) {
+  const Middle<T> m = middle(values, n);
+  return (m.lower + m.upper) / 2;
 }

@@ -14,10 +14,9 @@ KERNEL subtract_references(
     const int r0, const int ry, const int rx, const int c0, const int cy, const int cx,
     const int width, const int namps, const int by_row, const i64 single, const double gain)
 {
-  FOR_EACH(i, nplanes * ny * nx) {
-    const int x = (int)(i % nx), y = (int)(i / nx % ny);
-    const i64 plane = i / nx / ny;
-    const int row = r0 + ry * y + rx * x, column = c0 + cy * y + cx * x;
+  FOR_EACH_2D(line, nplanes * ny, x, nx) {
+    const i64 i = line * nx + x, plane = line / ny, y = line % ny;
+    const int row = (int)(r0 + ry * y + rx * x), column = (int)(c0 + cy * y + cx * x);
     const double signal = signals[plane * nsignals + column / width % namps * 2 + (by_row ? row : column) % 2];
     double value = plane < single ? (double)(planes[i] - (float)signal) : (double)planes[i] - signal;
     if (side) value -= gain * side[plane * nrows + row];

@@ -6,8 +6,8 @@ KERNEL suppress_lone_groups(
     u8* __restrict__ groupdq,  // (nints, ngroups, npix)
     const i64 npix, const int nints, const int ngroups)
 {
-  FOR_EACH(i, nints * npix) {
-    const i64 start = i / npix * ngroups * npix + i % npix;
+  FOR_EACH_2D(integration, nints, p, npix) {
+    const i64 start = integration * ngroups * npix + p;
     int good = 0;
     for (int g = 0; g < ngroups; ++g) good += !(groupdq[start + g * npix] & (u8)~PERSISTENCE);
     if (good != 1) continue;

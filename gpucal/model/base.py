@@ -45,6 +45,11 @@ class Model:
         """Note in the metadata which reference file of a type was used, or N/A."""
         getattr(self.tree.meta.ref_file, reftype).name = name
 
+    def copy(self):
+        """Return a model whose arrays and metadata can be changed without changing this one's."""
+        arrays = {name: array.copy() for name in self.arrays if (array := getattr(self, name)) is not None}
+        return type(self)(self.tree.copy(), self.source, **arrays)
+
     def save(self, path):
         """Write a FITS or ASDF file, by the ending of path; whole or not at all."""
         from gpucal.model.save import pack, write

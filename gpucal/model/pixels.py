@@ -75,13 +75,13 @@ def decode(stored, dtype, out_dtype=None):
     return stored.view(dtype)
 
 
-def encode(array):
-    """Return array (uint8, uint32 or float32) as the big-endian words that FITS stores."""
+def encode(array, in_place=False):
+    """Return array (uint8, uint32 or float32) as the big-endian words that FITS stores; in_place: in its own memory."""
     if array.dtype == np.uint8:
         return array
     if array.dtype not in (np.uint32, np.float32):
         raise TypeError(f"no FITS encoding for {array.dtype}")
-    words = _array_module(array).empty(array.shape, np.uint32)
+    words = array.view(np.uint32) if in_place else _array_module(array).empty(array.shape, np.uint32)
     swap_words(array.view(np.uint32), words, 0x80 if array.dtype == np.uint32 else 0)
     return words
 

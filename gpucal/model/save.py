@@ -17,13 +17,16 @@ from gpucal.model.pixels import encode
 BLOCK = 2880  # bytes; FITS fills every part of a file up to a multiple
 
 
-def pack(model, big_endian=True):
-    """Take a model off the device, its pixels encoded there as FITS stores them (or native, for ASDF)."""
-    packed = Packed(type(model), model.tree.copy(), model.source)
+def pack(model, big_endian=True, last=False):
+    """Take a model off the device, its pixels encoded there as FITS stores them (or native, for ASDF).
+
+    last: the model will not be used any more, so its memory may be.
+    """
+    packed = Packed(type(model), model.tree if last else model.tree.copy(), model.source)
     for name in model.arrays:
         array = getattr(model, name)
         if array is not None:
-            words = encode(array) if big_endian else array
+            words = encode(array, in_place=last) if big_endian else array
             packed.arrays[name] = (to_host(words), np.dtype(array.dtype), big_endian)
     return packed
 

@@ -48,7 +48,8 @@ class Reference:
     @property
     def nbytes(self):
         """Bytes held on the device."""
-        return sum(getattr(value, "nbytes", 0) for value in self._made.values())
+        held = [v for made in self._made.values() for v in (made if isinstance(made, tuple) else (made,))]
+        return sum({id(value): getattr(value, "nbytes", 0) for value in held}.values())
 
     def keyword(self, name, default=None):
         """Return a keyword of the primary header, or default where it is absent."""

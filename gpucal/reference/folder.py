@@ -122,8 +122,8 @@ def _asdf_keywords(file):
     import asdf
 
     try:
-        with asdf.open(file, lazy_load=True) as tree:
-            meta = tree.get("meta", {})
+        with asdf.open(file, lazy_load=True) as opened:
+            meta = opened.tree.get("meta", {})
             instrument, exposure = meta.get("instrument", {}), meta.get("exposure", {})
             return {
                 "REFTYPE": meta.get("reftype"),

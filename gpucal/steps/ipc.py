@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from gpucal.device import array_module
 from gpucal.kernel import kernel
 from gpucal.step import Step
@@ -17,21 +19,23 @@ class Ipc(Step):
         """Convolve in place, a few planes at a time."""
         per_pixel = len(ipc.shape()) == 4
         matrix = ipc.data if per_pixel else ipc.whole()[:, :, None]
-        _, _, ny, nx = ramp.shape
-        (y0, y1), (x0, x1) = science_area(ramp)
-        planes = ramp.data.reshape(-1, ny, nx)
+        nj, ni = matrix.shape[:2]
+        rows, columns = science_area(ramp)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        planes = ramp.data.reshape(-1, *ramp.shape[2:])
         step = max(1, CHUNK // planes[0].nbytes)
-        copy = array_module(planes).empty_like(planes[:step])
+        padded = array_module(planes).zeros((min(step, len(planes)), height + nj - 1, width + ni - 1), "f4")
+        inside = slice(nj - 1 - nj // 2, nj - 1 - nj // 2 + height), slice(ni - 1 - ni // 2, ni - 1 - ni // 2 + width)
         for first in range(0, len(planes), step):
             part = planes[first : first + step]
-            measured = copy[: len(part)]
-            measured[...] = part
-            correct_ipc(measured, part, matrix, y0=y0, y1=y1, x0=x0, x1=x1)
+            measured = padded[: len(part)]
+            measured[:, inside[0], inside[1]] = part[:, rows, columns]
+            correct_ipc(measured, part, matrix, height=height, width=width, y0=rows.start, x0=columns.start)
         return ramp
 
 
 def science_area(ramp):
-    """Return ((y0, y1), (x0, x1)), the rows and columns of the ramp that are not reference pixels.
+    """Return the (rows, columns) of the ramp, as slices, that are not reference pixels.
 
     Four columns at each side of the detector are reference pixels, and, but for MIRI, four rows at each end.
     """
@@ -42,24 +46,20 @@ def science_area(ramp):
     ):
         first = max(0, border - window.start)
         last = window.stop - window.start - max(0, window.stop - (size - border))
-        edges.append((first, last))
+        edges.append(slice(first, last))
     return edges
 
 
 @kernel
-def correct_ipc(measured, corrected, kernel, y0, y1, x0, x1):
-    """Convolve the science area of every plane, the centre of the kernel last."""
-    nplanes, ny, nx = measured.shape
+def correct_ipc(measured, corrected, kernel, height, width, y0, x0):
+    """Convolve the planes, the centre of the kernel last."""
     nj, ni = kernel.shape[:2]
-    cj, ci = nj // 2, ni // 2
-    import numpy as np
-
-    padded = np.zeros((nplanes, y1 - y0 + 2 * cj, x1 - x0 + 2 * ci), "f4")
-    padded[:, cj : cj + y1 - y0, ci : ci + x1 - x0] = measured[:, y0:y1, x0:x1]
-    total = np.zeros((nplanes, y1 - y0, x1 - x0), "f4")
-    taps = [(j, i) for j in range(nj) for i in range(ni) if (j, i) != (cj, ci)] + [(cj, ci)]
-    for j, i in taps:
-        v, u = 2 * cj - j, 2 * ci - i
-        tap = kernel[j, i, 0] if kernel[j, i].size == 1 else kernel[j, i].reshape(ny, nx)[y0:y1, x0:x1]
-        total += tap * padded[:, v : v + y1 - y0, u : u + x1 - x0]
-    corrected[:, y0:y1, x0:x1] = total
+    centre = nj // 2, ni // 2
+    total = np.zeros((len(measured), height, width), "f4")
+    for j, i in [tap for tap in np.ndindex(nj, ni) if tap != centre] + [centre]:
+        v, u = nj - 1 - j, ni - 1 - i
+        tap = kernel[j, i].reshape(-1)[0] if kernel[j, i].size == 1 else kernel[j, i].reshape(corrected.shape[1:])
+        if np.ndim(tap):
+            tap = tap[y0 : y0 + height, x0 : x0 + width]
+        total += tap * measured[:, v : v + height, u : u + width]
+    corrected[:, y0 : y0 + height, x0 : x0 + width] = total

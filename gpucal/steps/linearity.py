@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpucal.device import array_module
 from gpucal.dq import GROUP, PIXEL
 from gpucal.kernel import kernel
 from gpucal.step import Step
@@ -20,21 +21,35 @@ class Linearity(Step):
         """Correct groups and zero frames in place."""
         if linearity.has("inv_coeffs") and ramp.need("exposure.nframes") > 1:
             log.warning("%s: INV_COEFFS of %s are not used", ramp.source, linearity.path.name)
-        coeffs, flags = linearity.coeffs, linearity.dq
-        linearize(ramp.data, ramp.groupdq, coeffs, flags, ramp.pixeldq)
+        coeffs, flags = linearity.made("usable", lambda: usable_coefficients(linearity))
+        ramp.pixeldq |= flags
+        linearize(ramp.data, ramp.groupdq, coeffs)
         if ramp.zeroframe is not None:
-            linearize(ramp.zeroframe[:, None], None, coeffs, flags, ramp.pixeldq)
+            linearize(ramp.zeroframe[:, None], None, coeffs)
         return ramp
 
 
+def usable_coefficients(linearity):
+    """Return the coefficients and flags of a reference: what cannot be corrected gets the polynomial s, and a flag.
+
+    That is a pixel flagged NO_LIN_CORR, with a NaN among its coefficients, or without a linear term.
+    """
+    xp = array_module(linearity.coeffs)
+    coeffs, flags = linearity.coeffs, linearity.dq
+    unusable = (flags & PIXEL.NO_LIN_CORR != 0) | (coeffs[1] == 0)
+    for term in coeffs:
+        unusable |= xp.isnan(term)
+    coeffs[:, unusable] = 0
+    coeffs[1, unusable] = 1
+    return coeffs, flags | unusable * xp.uint32(PIXEL.NO_LIN_CORR)
+
+
 @kernel
-def linearize(ramp, groupdq, coeffs, flags, pixeldq):
-    """Replace each count s by c0 + c1 s + c2 s^2 + ... in place, except where it is saturated or cannot be."""
-    usable = (flags & PIXEL.NO_LIN_CORR == 0) & (coeffs[1] != 0) & ~np.isnan(coeffs).any(axis=0)
-    pixeldq |= flags | ~usable * np.uint32(PIXEL.NO_LIN_CORR)
+def linearize(ramp, groupdq, coeffs):
+    """Replace each count s by c0 + c1 s + c2 s^2 + ... in place, except where it is saturated."""
     value = coeffs[-1] * ramp
     for c in coeffs[-2:0:-1]:
         value = (value + c) * ramp
     value += coeffs[0]
     keep = ramp == 0 if groupdq is None else groupdq & GROUP.SATURATED != 0
-    np.copyto(ramp, value, where=usable & ~keep)
+    np.copyto(ramp, value, where=~keep)

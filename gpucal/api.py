@@ -1,0 +1,52 @@
+"""The program from Python: `gpucal.run(...)` and `gpucal.pipeline("detector1")(path)`."""
+
+from gpucal import batch, model
+from gpucal.batch.inputs import expand
+from gpucal.device import choose
+from gpucal.reference import References, library
+from gpucal.settings import Settings
+
+
+def run(input, output_dir=".", steps=None, override=None, references=None, device="auto", **settings):
+    """Calibrate files to files, as the command line does; return the Fate of each exposure.
+
+    steps: {step: {parameter: value}}; override: {reference type: path}; references: a folder, or a CRDS cache.
+    Other keywords are settings of conf/base.yaml. ConfigError if the settings cannot be; a failing exposure is no
+    exception but has an `error` in its Fate.
+    """
+    values = {"output_dir": str(output_dir), "steps": steps or {}, "override": override or {}, **settings}
+    configured = Settings(values=values)
+    shelf = References(choose(device), override, _library(references))
+    return batch.calibrate(expand(input), configured, shelf)
+
+
+def pipeline(name="detector1", steps=None, override=None, references=None, device="auto"):
+    """Return a callable that calibrates one exposure, a path or a model, in memory; what it returns has `.save(path)`.
+
+    The arguments are those of `run`. The order of the steps is that of the exposure's instrument.
+    """
+    return Recipe(name, steps, override, references, device)
+
+
+class Recipe:
+    """A pipeline that waits for an exposure to know its instrument."""
+
+    def __init__(self, name, steps, override, references, device):
+        self.settings = Settings(values={"pipeline": name, "steps": steps or {}, "override": override or {}})
+        self.references = References(choose(device), override, _library(references))
+
+    def __call__(self, source):
+        """Calibrate source, which is left as it is, and return the result."""
+        exposure = model.open(source, self.references.device)
+        if exposure is source:
+            exposure = exposure.copy()
+        pipeline = self.settings.pipeline(exposure.need("instrument.name").lower())
+        return pipeline.run(exposure, self.references)[0]
+
+
+def _library(references):
+    from pathlib import Path
+
+    if references is None:
+        return None
+    return library("crds" if (Path(references) / "mappings").is_dir() else "folder", references)

@@ -1,0 +1,198 @@
+"""The command line: `python -m gpucal +instrument=nircam input=... output_dir=...`, in Hydra's words."""
+
+import logging
+import os
+import sys
+
+from gpucal.errors import ConfigError, GpucalError
+from gpucal.paths import CONF
+
+DONE, SOME_FAILED, NOTHING_STARTED, INTERRUPTED = 0, 1, 2, 130
+
+
+def main():
+    """Run the program and exit with 0: all done, 1: some exposures failed, 2: nothing could start."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are; users see one line
+    code = [DONE]
+    from gpucal.settings import declare, readable_errors
+
+    declare()
+    import hydra
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+    def program(config):
+        code[0] = max(code[0], _guarded(lambda: act(config, console), console))
+
+    def compose_and_run():
+        with readable_errors(sys.argv[1:]):
+            program()
+        return DONE
+
+    before = _guarded(compose_and_run, console)
+    sys.exit(max(before, code[0]))
+
+
+def _guarded(work, console):
+    """Return the exit code of work(), its errors printed as one line."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        return INTERRUPTED
+    except GpucalError as error:
+        console.print(f"[red]error[/] {_plain(error)}", soft_wrap=True)
+        return NOTHING_STARTED
+
+
+def act(config, console):
+    """Do what the composed configuration asks for; return the exit code."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from gpucal.settings import Settings
+
+    _log_to(console, config.log_level)
+    settings = Settings(HydraConfig.get().overrides.task, run=config)
+    actions = {"run": run, "steps": list_steps, "config": show_config, "sample": make_sample}
+    if config.action not in actions:
+        from gpucal.params import suggest
+
+        raise ConfigError(f"action={config.action} is not one of {', '.join(actions)}{suggest(config.action, actions)}")
+    return actions[config.action](settings, console)
+
+
+def run(settings, console):
+    """Calibrate the input, or simulated exposures if there is none."""
+    from gpucal import __version__, batch, device
+    from gpucal.progress import Display, Stopwatch, summary
+
+    config = settings.run
+    files, folder = _input(settings, console)
+    hardware = device.choose(config.device.name)
+    console.print(f"gpucal {__version__} on {hardware.name}: {_plain(hardware.why)}", soft_wrap=True)
+    references = _references(config, hardware, folder)
+    _require_writable(config.output_dir)
+    _warm(hardware, console)
+    watch = Stopwatch()
+    steps = len(settings.pipeline(settings.instrument or "nircam").steps)
+    with Display(console, len(files), steps).live() as display:
+        fates = batch.calibrate(files, settings, references, display)
+    summary(console, fates, watch.seconds, config.output_dir)
+    return SOME_FAILED if any(fate.error for fate in fates) else DONE
+
+
+def list_steps(settings, console):
+    """Print every step with its parameters, their defaults and meanings."""
+    from gpucal import params
+    from gpucal.step import STEPS
+
+    for alias, step in sorted(STEPS.items()):
+        console.print(f"[bold]{alias}[/]  {_plain(step.__doc__.splitlines()[0])}", soft_wrap=True)
+        if step.references:
+            console.print(f"  references: {', '.join(step.references)}")
+        for name, value in params.defaults(step).items():
+            if not name.startswith("override_"):
+                console.print(f"  {name} = {value}  {_plain('# ' + params.comments(step)[name])}", soft_wrap=True)
+    return DONE
+
+
+def show_config(settings, console):
+    """Print the composed configuration, of the instrument's exposures if one is given."""
+    from omegaconf import OmegaConf
+
+    config = settings.exposure(settings.instrument) if settings.instrument else settings.run
+    console.print(OmegaConf.to_yaml(config), markup=False, soft_wrap=True)
+    return DONE
+
+
+def make_sample(settings, console):
+    """Make simulated exposures and references and say where they are."""
+    files, folder = _sample(settings, console)
+    for path in files:
+        console.print(str(path), markup=False, soft_wrap=True)
+    console.print(f"references in {folder}", markup=False, soft_wrap=True)
+    return DONE
+
+
+def _input(settings, console):
+    """The files to calibrate, and the folder of their references if they are simulated."""
+    from gpucal.batch.inputs import expand
+
+    if settings.run.input is not None:
+        return expand(settings.run.input), None
+    if settings.instrument is None:
+        raise ConfigError("nothing to do: give input=FILES, or +instrument=NAME for simulated exposures")
+    return _sample(settings, console)
+
+
+def _sample(settings, console):
+    from pathlib import Path
+
+    from gpucal.sample import make_sample
+
+    instrument, seed = settings.instrument, settings.run.seed
+    if instrument is None:
+        raise ConfigError("simulated exposures need +instrument=NAME")
+    folder = Path(settings.run.output_dir) / "sample" / f"{instrument}_{seed}"
+    console.print(f"No input: simulated {instrument} exposures (seed {seed}), made in {folder}", markup=False, soft_wrap=True)
+    _require_writable(settings.run.output_dir)
+    return make_sample(instrument, folder, seed=seed)
+
+
+def _references(config, hardware, folder):
+    from omegaconf import OmegaConf
+
+    from gpucal.reference import References, library
+
+    kind, path = config.reference.kind, config.reference.path
+    if kind == "auto":
+        path = path or folder
+        has_mappings = path and os.path.isdir(os.path.join(path, "mappings"))
+        kind = "crds" if has_mappings or (not path and os.environ.get("CRDS_PATH")) else "folder" if path else "none"
+    overrides = OmegaConf.to_container(config.override)
+    return References(hardware, overrides, library(kind, path, config.reference.context))
+
+
+def _require_writable(folder):
+    """Refuse at once what would fail only after the first exposure."""
+    import tempfile
+
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"output_dir={folder}: cannot be written: {error.strerror}") from error
+
+
+def _warm(hardware, console):
+    """Compile the host kernels together before the first exposure needs them one by one."""
+    if hardware.name != "host":
+        return
+    from gpucal import compiler, kernel
+
+    missing = [k for k in kernel.KERNELS.values() if not compiler.is_cached(k.source, k.name)]
+    if missing:
+        console.print(f"compiling {len(missing)} kernels for this processor, once")
+    compiler.warm(kernel.KERNELS.values())
+
+
+def _log_to(console, level):
+    from rich.logging import RichHandler
+
+    names = logging.getLevelNamesMapping()
+    if str(level).upper() not in names:
+        raise ConfigError(f"log_level={level} is not one of DEBUG, INFO, WARNING, ERROR")
+    logger = logging.getLogger("gpucal")
+    logger.handlers = [RichHandler(console=console, show_path=False, markup=False)]
+    logger.setLevel(names[str(level).upper()])
+    logger.propagate = False
+
+
+def _plain(text):
+    from rich.markup import escape
+
+    return escape(str(text))
+

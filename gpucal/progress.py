@@ -1,0 +1,93 @@
+"""What a user sees: one line about the machine, bars while it works, a table at the end."""
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gpucal.batch.runner import Quiet
+from gpucal.model.names import stem
+
+MANY = 20  # exposures from which the table lists only failures
+
+
+class Display(Quiet):
+    """Bars for the batch and for the exposure on the device; plain lines where there is no terminal."""
+
+    def __init__(self, console: Console, count: int, steps: int):
+        self.console, self.count, self.steps = console, count, steps
+        self.done = 0
+        self.bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal,
+        )  # fmt: skip
+        self.all = self.bars.add_task("exposures", total=count, note="")
+        self.one = self.bars.add_task("", total=steps, note="", visible=False)
+
+    @contextmanager
+    def live(self):
+        """Show the bars while the block runs."""
+        with self.bars:
+            yield self
+
+    def started(self, source):
+        """Begin the bar of an exposure."""
+        self.bars.reset(self.one, total=self.steps, description=Path(source).name, note="", visible=True)
+
+    def stepped(self, source, outcome):
+        """Move on by one step."""
+        self.bars.update(self.one, advance=1, note=outcome.step)
+
+    def finished(self, fate):
+        """Count an exposure; name it if there are no bars, or if it failed."""
+        self.done += 1
+        self.bars.update(self.all, advance=1)
+        if fate.error:
+            self.console.print(f"[red]failed[/] {escape(fate.error)}", soft_wrap=True)
+        elif not self.console.is_terminal and self.count <= MANY:
+            self.console.print(f"{self.done}/{self.count} {fate.name}", soft_wrap=True)
+
+
+def summary(console, fates, seconds, folder):
+    """Print what became of the exposures, and how long it took."""
+    good = [fate for fate in fates if not fate.error]
+    if len(fates) <= MANY:
+        console.print(_table(fates))
+    for fate in fates:
+        if fate.error:
+            console.print(f"[red]failed[/] {escape(fate.error)}", soft_wrap=True)
+    rate = f", {len(good) / seconds * 3600:.0f} exposures/h" if good else ""
+    console.print(
+        f"{len(good)} of {len(fates)} exposures calibrated in {seconds:.1f} s{rate}; products in {escape(str(folder))}",
+        soft_wrap=True,
+    )
+
+
+def _table(fates):
+    table = Table(box=None, pad_edge=False)
+    table.add_column("exposure", no_wrap=True)
+    for heading, justify in (("status", "left"), ("s", "right"), ("products", "left"), ("skipped", "left")):
+        table.add_column(heading, justify=justify)
+    for fate in fates:
+        name = stem(fate.source)
+        products = ", ".join(path.stem.removeprefix(f"{name}_") for path in fate.products)
+        skipped = ", ".join(outcome.step for outcome in fate.outcomes if outcome.status == "SKIPPED")
+        status = "[red]failed[/]" if fate.error else "[green]done[/]"
+        table.add_row(escape(name), status, f"{fate.seconds:.2f}", escape(products), escape(skipped))
+    return table
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self):
+        self.start = time.perf_counter()
+
+    @property
+    def seconds(self):
+        """Seconds since the stopwatch was made."""
+        return time.perf_counter() - self.start

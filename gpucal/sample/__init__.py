@@ -1,0 +1,6 @@
+"""Simulated exposures and matching reference files, so that gpucal runs and is tested with no data at hand."""
+
+from gpucal.sample.configurations import CONFIGURATIONS, READPATT, Configuration
+from gpucal.sample.exposures import make_exposures
+
+__all__ = ["CONFIGURATIONS", "READPATT", "Configuration", "make_exposures"]

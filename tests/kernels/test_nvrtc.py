@@ -1,0 +1,95 @@
+"""The kernels through NVIDIA's own compiler, which needs no GPU: it knows no <math.h>, no NAN and no standard library."""
+
+import ctypes
+import importlib.metadata
+import re
+from functools import cache
+
+import pytest
+
+import gpucal.steps  # noqa: F401  binds the kernels
+from gpucal.compiler import NVRTC_FLAGS
+from gpucal.kernel import KERNELS
+
+EVERY_KERNEL = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+CUPYS_OWN_FLAGS = ("-ftz=true",)
+
+
+class Nvrtc:
+    """The few calls of libnvrtc that are needed."""
+
+    def __init__(self, path):
+        self.library = ctypes.CDLL(str(path))
+
+    def compile(self, source, name, architecture):
+        """Return (succeeded, log, PTX)."""
+        program = ctypes.c_void_p()
+        flags = [flag.encode() for flag in (*NVRTC_FLAGS, *CUPYS_OWN_FLAGS, f"--gpu-architecture={architecture}")]
+        self.library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), f"{name}.cu".encode(), 0, None, None)
+        status = self.library.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags))
+        log, ptx = self._text(program, "ProgramLog"), "" if status else self._text(program, "PTX")
+        self.library.nvrtcDestroyProgram(ctypes.byref(program))
+        return status == 0, log, ptx
+
+    def _text(self, program, what):
+        size = ctypes.c_size_t()
+        getattr(self.library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
+        text = ctypes.create_string_buffer(size.value)
+        getattr(self.library, f"nvrtcGet{what}")(program, text)
+        return text.value.decode()
+
+
+@cache
+def _library():
+    for name in ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu13", "nvidia-cuda-nvrtc-cu12"):
+        try:
+            files = importlib.metadata.files(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for file in files:
+            if re.fullmatch(r"libnvrtc\.so\.\d+", file.name):
+                return file.locate()
+    return None
+
+
+@pytest.fixture
+def nvrtc():
+    """NVRTC from its wheel, or a skipped test."""
+    path = _library()
+    if path is None:
+        pytest.skip("the nvidia-cuda-nvrtc wheel is not installed")
+    return Nvrtc(path)
+
+
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90", "sm_100"])
+@EVERY_KERNEL
+def test_kernel_compiles_without_a_warning(nvrtc, kernel, architecture):
+    succeeded, log, _ = nvrtc.compile(kernel.source, kernel.name, architecture)
+    assert succeeded, log
+    assert not log.strip("\0 \n")
+
+
+@EVERY_KERNEL
+def test_kernel_keeps_its_name(nvrtc, kernel):
+    _, _, ptx = nvrtc.compile(kernel.source, kernel.name, "compute_90")
+    assert re.search(rf"^\.visible \.entry {kernel.name}\(", ptx, re.M)
+
+
+@EVERY_KERNEL
+def test_no_product_is_fused_with_a_sum(nvrtc, kernel):
+    _, _, ptx = nvrtc.compile(kernel.source, kernel.name, "compute_90")
+    assert not re.findall(r"\b(?:fma|mad)\.[\w.]*f(?:32|64)\b", ptx)
+
+
+@EVERY_KERNEL
+def test_quotients_and_roots_are_correctly_rounded(nvrtc, kernel):
+    _, _, ptx = nvrtc.compile(kernel.source, kernel.name, "compute_90")
+    operations = re.findall(r"\b(?:div|rcp|sqrt|rsqrt)\.[\w.]*f(?:32|64)\b", ptx)
+    assert all(".rn." in operation for operation in operations), operations
+
+
+def test_a_broken_kernel_fails_with_the_line_in_its_own_file(nvrtc):
+    source = KERNELS["linearize"].source.replace("ramp[at] = ", "ramp[at] = nonsense + ", 1)
+    succeeded, log, _ = nvrtc.compile(source, "linearize", "sm_90")
+    assert not succeeded
+    assert re.search(r"linearize\.cu\(\d+\): error: identifier \"nonsense\" is undefined", log)
