@@ -1,6 +1,7 @@
 // smooth_sides.cu - the running median of the reference pixels at both sides of the detector, row by row.
 //
-// The median of the good pixels in a box of `smoothing` rows around the row, mirrored at the detector's ends; then the
+// The median of the good pixels in a box of `smoothing` rows around the row (of an even number, one more lies before it),
+// mirrored at the detector's ends; then the
 // mean of the two sides, or the one that has good pixels, or 0. Pixels first lose their amplifier's signal.
 // Twin: gpucal/steps/refpix.py
 #include "statistics.cuh"
@@ -11,7 +12,7 @@ DEVICE double box_median(
     const int row, const int nrows, const int ncolumns, const int smoothing)
 {
   int n = 0;
-  for (int k = row - smoothing / 2; k <= row + smoothing / 2; ++k) {
+  for (int k = row - smoothing / 2; k < row - smoothing / 2 + smoothing; ++k) {
     const int r = k < 0 ? -k : k >= nrows ? 2 * (nrows - 1) - k : k;
     for (int c = 0; c < ncolumns; ++c) {
       const i64 p = pixels[r * ncolumns + c];

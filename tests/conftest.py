@@ -167,7 +167,7 @@ def make_ramp():
     """Make a Ramp on a device from (nints, ngroups, ny, nx) data; [1, 2, 3] is one pixel, a tuple a shape of zeros."""
 
     def make(device, data, groupdq=0, pixeldq=0, zeroframe=None, dark=None, **keywords):
-        data = _one_pixel(np.zeros(data) if isinstance(data, tuple) else data).astype("f4")
+        data = np.array(_one_pixel(np.zeros(data) if isinstance(data, tuple) else data), "f4", order="C")
         plane = data.shape[2:]
         planes = {
             "data": data,
@@ -189,7 +189,7 @@ def ramp(make_ramp, backend):
 
 
 def _filled(values, shape, dtype):
-    return None if values is None else np.array(np.broadcast_to(values, shape), dtype)
+    return None if values is None else np.array(np.broadcast_to(values, shape), dtype, order="C")
 
 
 def _one_pixel(values):
@@ -202,7 +202,7 @@ def _one_pixel(values):
 
 @pytest.fixture
 def reference_file(tmp_path):
-    """Write a reference file and return its path: lower-case arguments are arrays, capitals are keywords."""
+    """Write a reference file and return its path: arrays in lower case (lists as float32), keywords in capitals."""
     number = itertools.count()
 
     def make(reftype, dq_def=None, filename=None, **contents):
@@ -210,7 +210,8 @@ def reference_file(tmp_path):
         words = {"REFTYPE": reftype.upper(), "SUBSTRT1": 1025, "SUBSTRT2": 1025, **words}
         primary = fits.PrimaryHDU()
         primary.header.update({word: value for word, value in words.items() if value is not None})
-        hdus = [primary, *(fits.ImageHDU(np.asarray(contents[name]), name=EXTENSIONS[name]) for name in contents)]
+        arrays = {name: np.array(v, v.dtype if isinstance(v, np.ndarray) else "f4") for name, v in contents.items()}
+        hdus = [primary, *(fits.ImageHDU(array, name=EXTENSIONS[name]) for name, array in arrays.items())]
         if dq_def is not None:
             rows = [(bit, value, name, "") for bit, (name, value) in enumerate(dq_def.items())]
             columns = [("BIT", "i4"), ("VALUE", "u4"), ("NAME", "S40"), ("DESCRIPTION", "S80")]

@@ -45,6 +45,11 @@ class Model:
         """Note in the metadata which reference file of a type was used, or N/A."""
         getattr(self.tree.meta.ref_file, reftype).name = name
 
+    def note_context(self, context, version=None):
+        """Note in the metadata the CRDS context in use, or N/A, and the version of its client."""
+        self.tree.meta.ref_file.crds.context_used = context
+        self.tree.meta.ref_file.crds.sw_version = version
+
     def copy(self):
         """Return a model whose arrays and metadata can be changed without changing this one's."""
         arrays = {name: array.copy() for name in self.arrays if (array := getattr(self, name)) is not None}

@@ -52,6 +52,11 @@ class Slopes:
         for model in self:
             model.note_reference(reftype, name)
 
+    def note_context(self, context, version=None):
+        """Note in both products the CRDS context in use."""
+        for model in self:
+            model.note_context(context, version)
+
     def save(self, path):
         """Write the rate to path, and the rates of the integrations beside it, `_rate` becoming `_rateints`."""
         from gpucal.model.names import with_suffix

@@ -1,7 +1,7 @@
 """Read exposures: metadata through stdatamodels, pixels raw, so that reading and decoding can be apart in time."""
 
+import builtins
 import logging
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from gpucal.model.base import Model
 from gpucal.model.image import Cube, Image
 from gpucal.model.pixels import Pixels, decode
 from gpucal.model.ramp import Ramp
+from gpucal.warned import ignored, logged
 
 log = logging.getLogger(__name__)
 DIMENSIONS = {2: Image, 3: Cube, 4: Ramp}
@@ -62,7 +63,7 @@ def read(source, buffer=None):
     try:
         return _read_fits(path, buffer)
     except OSError as error:
-        raise InputError(f"{path}: {_reason(error)}") from error
+        raise InputError(f"{path}: {reason(error, path)}") from error
 
 
 def extensions(path):
@@ -75,24 +76,24 @@ def extensions(path):
 
     size = path.stat().st_size
     headers, pixels, rest = {}, {}, fits.HDUList()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a truncated file is reported below, once and by name
-        with fits.open(path, memmap=True, lazy_load_hdus=False) as hdus:
-            for hdu in hdus:
-                place = hdu.fileinfo()
-                name = hdu.name or "PRIMARY"
-                if place["datLoc"] + hdu.size > size:
-                    raise InputError(f"{path}: truncated, {name} ends {place['datLoc'] + hdu.size - size} bytes later")
-                headers[name] = hdu.header
-                if isinstance(hdu, fits.ImageHDU) and hdu.header["NAXIS"]:
-                    pixels[name] = Pixels(path, name, place["datLoc"], _shape(hdu.header), _dtype(hdu.header, path))
-                    bare = fits.ImageHDU(name=name)
-                    bare.header.extend(hdu.header.copy(strip=True))
-                    rest.append(bare)
-                elif isinstance(hdu, fits.PrimaryHDU):
-                    rest.append(fits.PrimaryHDU(header=hdu.header))
-                elif isinstance(hdu, fits.BinTableHDU) and name != "ASDF":
-                    rest.append(fits.BinTableHDU(np.array(hdu.data), hdu.header, name=name))
+    # Ignored: what is said of a truncated file is said below, once and by name.
+    # Without memory mapping only what is asked for is read: the tables.
+    with ignored(), fits.open(path, memmap=False, lazy_load_hdus=False) as hdus:
+        for hdu in hdus:
+            place = hdu.fileinfo()
+            name = hdu.name or "PRIMARY"
+            if place["datLoc"] + hdu.size > size:
+                raise InputError(f"{path}: truncated, {name} ends {place['datLoc'] + hdu.size - size} bytes later")
+            headers[name] = hdu.header
+            if isinstance(hdu, fits.ImageHDU) and hdu.header["NAXIS"]:
+                pixels[name] = Pixels(path, name, place["datLoc"], _shape(hdu.header), _dtype(hdu.header, path))
+                bare = fits.ImageHDU(name=name)
+                bare.header.extend(hdu.header.copy(strip=True))
+                rest.append(bare)
+            elif isinstance(hdu, fits.PrimaryHDU):
+                rest.append(fits.PrimaryHDU(header=hdu.header))
+            elif isinstance(hdu, fits.BinTableHDU) and name != "ASDF" and hdu.data is not None:
+                rest.append(hdu)
     return headers, pixels, rest
 
 
@@ -103,6 +104,8 @@ def _read_fits(path, buffer):
     kind = DIMENSIONS.get(len(pixels["SCI"].shape))
     if kind is None:
         raise InputError(f"{path}: SCI has {len(pixels['SCI'].shape)} dimensions, expected 4 (ramp), 3 or 2 (rates)")
+    if not pixels["SCI"].nbytes:
+        raise InputError(f"{path}: SCI holds no pixels, its shape is {pixels['SCI'].shape}")
     packed = Packed(kind, _tree(kind, rest, path), str(path))
     for name, extension in kind.arrays.items():
         if extension in pixels:
@@ -121,12 +124,10 @@ def _read_asdf(path):
             kind = DIMENSIONS.get(np.ndim(file.tree.get("data")))
             if kind is None:
                 raise InputError(f"{path}: no array named data with 2, 3 or 4 dimensions")
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with logged(path.name, log):
             tree = _tree_class(kind)(str(path))
-        _log_warnings(path, caught)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {_reason(error)}") from error
+        raise InputError(f"{path}: {reason(error, path)}") from error
     return _from_datamodel(tree, path)
 
 
@@ -150,10 +151,8 @@ def _from_datamodel(tree, source):
 
 
 def _tree(kind, hdus, path):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with logged(path.name, log):
         tree = _tree_class(kind)(hdus)
-    _log_warnings(path, caught)
     tree.meta.filename = path.name
     return tree
 
@@ -207,15 +206,10 @@ def _dtype(header, path):
     return np.dtype(kinds[bitpix, zero])
 
 
-def _reason(error):
-    """The cause in a few words, without the path that precedes it and without advice for programmers."""
+def reason(error, path):
+    """Say in a few words why a file cannot be read, without its path and without advice for programmers."""
     text = getattr(error, "strerror", None) or str(error)
-    if "SIMPLE" in text or "Empty or corrupt FITS" in text:
-        return "not a FITS file"
+    if "SIMPLE" in text or "Empty or corrupt FITS" in text or "Header missing END" in text:
+        with builtins.open(path, "rb") as file:
+            return "truncated within its headers" if file.read(9) == b"SIMPLE  =" else "not a FITS file"
     return text.splitlines()[0]
-
-
-def _log_warnings(path, caught):
-    for warning in caught:
-        lines = [line for line in str(warning.message).splitlines() if line]
-        log.warning("%s: %s", path.name, " ".join(lines[:2]))

@@ -2,7 +2,6 @@
 
 import io
 import os
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from gpucal.device import to_host
 from gpucal.errors import OutputError
 from gpucal.model.load import Packed
 from gpucal.model.pixels import encode
+from gpucal.warned import ignored
 
 BLOCK = 2880  # bytes; FITS fills every part of a file up to a multiple
 
@@ -76,32 +76,41 @@ def _stamp(tree, path):
 
 
 def _write_fits(packed, file):
+    words = {packed.kind.arrays[name]: stored for name, (stored, _, _) in packed.arrays.items()}
+    for header, rest in _headers(packed, words):
+        if header is None:
+            file.write(rest)
+        else:
+            _write_block(file, header, b" ")
+            _write_block(file, words[rest].reshape(-1).view(np.uint8).data, b"\0")
+
+
+def _headers(packed, words):
+    """Return the extensions in order: (header, name) of what is in words, (None, all its bytes) of everything else.
+
+    stdatamodels makes them. The arrays only lend their type and shape to it: empty ones cost nothing.
+    """
     from astropy.io import fits
     from stdatamodels import fits_support
 
-    # The arrays only lend their type and shape to the headers here: empty ones cost nothing.
-    for name, (_, dtype, _) in packed.arrays.items():
-        setattr(packed.tree, name, np.empty(packed.arrays[name][0].shape, dtype))
+    for name, (stored, dtype, _) in packed.arrays.items():
+        setattr(packed.tree, name, np.empty(stored.shape, dtype))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with ignored():  # of keywords too long for a card; what is wrong with values was said when they were read
             hdus = fits_support.to_fits(packed.tree._instance, packed.tree._schema)
+            skeleton = io.BytesIO()
+            fits.HDUList([hdu for hdu in hdus if hdu.name not in words]).writeto(skeleton)
+            small = skeleton.getvalue()
+            with fits.open(io.BytesIO(small)) as rest:
+                places = {hdu.name: hdu.fileinfo() for hdu in rest}
+            return [
+                (hdu.header.tostring().encode("ascii"), hdu.name) if hdu.name in words
+                else (None, small[places[hdu.name]["hdrLoc"] : places[hdu.name]["datLoc"] + places[hdu.name]["datSpan"]])
+                for hdu in hdus
+            ]  # fmt: skip
     finally:
         for name in packed.arrays:
             delattr(packed.tree, name)
-    words = {packed.kind.arrays[name]: stored for name, (stored, _, _) in packed.arrays.items()}
-    skeleton = io.BytesIO()
-    fits.HDUList([hdu for hdu in hdus if hdu.name not in words]).writeto(skeleton)
-    small = skeleton.getvalue()
-    with fits.open(io.BytesIO(small)) as rest:
-        places = {hdu.name: hdu.fileinfo() for hdu in rest}
-    for hdu in hdus:
-        if hdu.name in words:
-            _write_block(file, hdu.header.tostring().encode("ascii"), b" ")
-            _write_block(file, words[hdu.name].reshape(-1).view(np.uint8).data, b"\0")
-        else:
-            place = places[hdu.name]
-            file.write(small[place["hdrLoc"] : place["datLoc"] + place["datSpan"]])
 
 
 def _write_block(file, content, filler):
@@ -113,8 +122,7 @@ def _write_asdf(packed, file):
     for name, (stored, dtype, big_endian) in packed.arrays.items():
         native = stored.view(dtype.newbyteorder(">")).astype(dtype) if big_endian else stored
         setattr(packed.tree, name, native)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with ignored():
         packed.tree.to_asdf(file)
     for name in packed.arrays:
         delattr(packed.tree, name)

@@ -1,13 +1,12 @@
 """One reference file: its keywords, tables and arrays, read when first asked for."""
 
-import warnings
-
 import numpy as np
 
 from gpucal import dq
 from gpucal.errors import InputError, ReferenceFileError
-from gpucal.model.load import extensions
+from gpucal.model.load import extensions, reason
 from gpucal.model.pixels import Pixels, decode
+from gpucal.warned import ignored
 
 # The extensions that hold the arrays, by the attribute names of the official data models.
 EXTENSIONS = {
@@ -75,7 +74,7 @@ class Reference:
         return self._upload(stored, pixels, stored.shape)
 
     def table(self, name):
-        """Return a table extension as a record array."""
+        """Return the rows of a table extension."""
         if name not in self.tables:
             raise ReferenceFileError(f"{self.path}: no table {name}")
         return self.tables[name]
@@ -159,7 +158,7 @@ def _contents(path):
             "not a FITS file" if "SIMPLE" in str(error) or "corrupt" in str(error) else error.strerror or str(error)
         )
         raise ReferenceFileError(f"{path}: {reason.splitlines()[0]}") from error
-    tables = {hdu.name: np.asarray(hdu.data) for hdu in rest if hdu.is_image is False}
+    tables = {hdu.name: hdu.data for hdu in rest if not hdu.is_image}
     return headers, pixels, tables
 
 
@@ -169,15 +168,13 @@ def _asdf_contents(path):
     from stdatamodels import fits_support
     from stdatamodels.jwst import datamodels
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with datamodels.open(str(path)) as model:
-            model.on_save()
-            hdus = fits_support.to_fits(model._instance, model._schema)
-            headers = {hdu.name or "PRIMARY": hdu.header for hdu in hdus}
-            images = [hdu for hdu in hdus if isinstance(hdu, fits.ImageHDU) and hdu.data is not None]
-            pixels = {hdu.name: InMemory(path, hdu.name, np.array(hdu.data)) for hdu in images}
-            tables = {hdu.name: np.array(hdu.data) for hdu in hdus if isinstance(hdu, fits.BinTableHDU)}
+    with ignored(), datamodels.open(str(path)) as model:
+        model.on_save()
+        hdus = fits_support.to_fits(model._instance, model._schema)
+        headers = {hdu.name or "PRIMARY": hdu.header for hdu in hdus}
+        images = [hdu for hdu in hdus if isinstance(hdu, fits.ImageHDU) and hdu.data is not None]
+        pixels = {hdu.name: InMemory(path, hdu.name, np.array(hdu.data)) for hdu in images}
+        tables = {hdu.name: hdu.data for hdu in hdus if isinstance(hdu, fits.BinTableHDU)}
     return headers, pixels, tables
 
 

@@ -28,15 +28,20 @@ class Folder:
             raise ConfigError(f"reference.path={path}: no reference files (FITS or ASDF with a REFTYPE keyword) in it")
 
     def find(self, reftype, exposure):
-        """Return (path, name) of the best file of a type, or (None, "N/A") if the folder has none of that type.
+        """Return (path, name) of the best file of a type, or (None, "N/A") if the folder has none for the instrument.
 
-        A file fits if instrument, detector and (for what depends on them) filter and pupil agree where it states
+        A file fits if detector and (for what depends on them) filter and pupil agree where it states
         them, its window contains the exposure's, and USEAFTER is not later than the exposure. Of several, the exact
         subarray goes before a full frame, then the same read pattern, then the latest USEAFTER. ReferenceFileError if
-        there are files of that type but none fits.
+        the instrument has files of that type but none fits.
         """
-        files = {path: header for path, header in self.headers.items() if header["REFTYPE"] == reftype}
         wanted = _wanted(exposure, reftype in BY_FILTER)
+        instruments = {*ANY, str(wanted["INSTRUME"]).upper()}
+        files = {
+            path: header
+            for path, header in self.headers.items()
+            if header["REFTYPE"] == reftype and header["INSTRUME"] in instruments
+        }
         fitting = [path for path, header in files.items() if not _conflicts(header, wanted)]
         if fitting:
             best = max(fitting, key=lambda path: _rank(files[path], wanted, path))
@@ -64,7 +69,7 @@ def _wanted(exposure, by_filter):
 
 def _conflicts(header, wanted):
     """Say why a file cannot serve, or return an empty string."""
-    for word in ("INSTRUME", "DETECTOR", "FILTER", "PUPIL"):
+    for word in ("DETECTOR", "FILTER", "PUPIL"):
         mine, theirs = str(wanted.get(word) or "").upper(), header[word]
         if mine and theirs not in ANY and mine != theirs:
             return f"is for {theirs}, not {mine}"

@@ -41,6 +41,7 @@ class References:
         else:
             path, name = None, NONE
         exposure.note_reference(reftype, name)
+        exposure.note_context(self.context, getattr(self.library, "version", None))
         return None if path is None else self._opened(path, reftype, exposure)
 
     def _opened(self, path, reftype, exposure):

@@ -131,9 +131,9 @@ CONFIGURATIONS = {
         subarray="SUBGRISM256", shape=(256, 2048), frame_time=1.3467, readpatt="BRIGHT1", pixel_scale=0.063,
         v2=86.1035, v3=-493.2275, v3_angle=-0.1, tso=True,
     ),
-    # Rows are read along y.
+    # The fast direction is y.
     "nis_full": _nis,
-    # At the edge the amplifiers end at, rows along y.
+    # One output, at the upper edge.
     "nis_sub64": replace(
         _nis, subarray="SUB64", corner=(1985, 900), shape=(64, 64), noutputs=1, frame_time=0.05016
     ),

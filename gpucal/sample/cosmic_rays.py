@@ -26,7 +26,9 @@ class CosmicRays:
         blind: (ny, nx) bool, pixels that collect no charge.
         """
         mean = rate * blind.size * readout.frame_time * readout.frames
-        hits = [_hits(random, i, readout.frames, blind, max(random.poisson(mean), FEWEST)) for i in range(readout.nints)]
+        hits = [
+            _hits(random, i, readout.frames, blind, max(random.poisson(mean), FEWEST)) for i in range(readout.nints)
+        ]
         ny, nx = blind.shape
         snowballs = [
             (i, random.integers(1, max(2, readout.frames)), *random.uniform((0, 0, 6), (ny, nx, 25)))

@@ -8,8 +8,8 @@ from gpucal.sample.configurations import Configuration
 from gpucal.sample.orientation import IRS2_ROWS, to_science
 
 LINE_OVERHEAD = 12  # pixel times from the end of a row to the next
-ONE_OVER_F = 4.0  # DN rms, common to all amplifiers
-ROW_DRIFT = 2.0  # DN rms, of each amplifier
+ONE_OVER_F = 3.0  # DN rms, common to all amplifiers
+ROW_DRIFT = 0.7  # DN rms, of each amplifier
 
 
 class Drifts:
@@ -46,7 +46,7 @@ class Drifts:
         common = one_over_f(self.random, nrows * (width + LINE_OVERHEAD), ONE_OVER_F).reshape(nrows, -1)[:, :width]
         for amplifier in range(self.noutputs):
             level = self.random.normal(0, 12) + one_over_f(self.random, nrows, ROW_DRIFT)
-            odd = np.resize(np.float32([0, self.random.normal(0, 5)]), width)
+            odd = np.resize(np.array([0, self.random.normal(0, 5)], "f4"), width)
             stripe = drift[:, amplifier * width : (amplifier + 1) * width]
             np.add(common[:, ::-1] if amplifier % 2 else common, level[:, None], out=stripe)
             stripe += odd

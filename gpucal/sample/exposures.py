@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from stdatamodels.jwst.datamodels import Level1bModel
 
 from gpucal.sample import metadata
 from gpucal.sample.configurations import configured
@@ -46,7 +47,7 @@ def make_exposures(
         random = stream(seed, "exposure", index)
         offset = np.multiply(DITHERS[index % len(DITHERS)], dithers * chosen.pixel_scale / DITHER_SCALE)
         error = random.normal(0, pointing_error, 2) * dithers
-        true, stated = (Pointing.of(chosen, *place, DITHER_ROLL * index) for place in (offset, offset + error))
+        true, stated = (Pointing.of(chosen, at[0], at[1], DITHER_ROLL * index) for at in (offset, offset + error))
 
         rate = _rate(chosen, detector, true, seed)
         rays = _cosmic_rays(chosen, detector, readout, random, cr_rate, snowballs)
@@ -55,9 +56,14 @@ def make_exposures(
         path = folder / f"{metadata.product_name(chosen, index, tag)}_uncal.fits"
         _write(path, counts, zero, chosen, readout, stated, index, exposures, dithers)
         truth = {"rate": rate, "hits": rays.hits, "snow": rays.snowballs, "pointing_error": error}
-        np.savez(path.with_name(path.name.replace("_uncal.fits", "_truth.npz")), **truth)
+        np.savez(truth_path(path), **truth)
         paths.append(path)
     return paths
+
+
+def truth_path(path):
+    """Return the path of the truth beside an exposure."""
+    return path.with_name(path.name.replace("_uncal.fits", "_truth.npz"))
 
 
 def _rate(configuration, detector, pointing, seed):
@@ -76,11 +82,9 @@ def _cosmic_rays(configuration, detector, readout, random, rate, snowballs):
 
 
 def _write(path, counts, zeroframe, *header):
-    from stdatamodels.jwst.datamodels import Level1bModel
-
-    with Level1bModel() as model:
+    with Level1bModel(validate_on_assignment=False) as model:  # much faster; it is validated when saved
         model.data = counts
         if zeroframe is not None:
             model.zeroframe = zeroframe
         metadata.fill(model, *header)
-        model.save(path)
+        model.save(str(path))

@@ -15,7 +15,7 @@ PROGRAM, OBSERVATION, VISIT = "01234", "001", "001"
 
 def product_name(configuration: Configuration, index, tag=None):
     """Return the name of an exposure's files, without suffix; index: zero-based number of the exposure."""
-    name = f"jw{PROGRAM}{OBSERVATION}{VISIT}_0210{index + 1}_{index + 1:05d}_{configuration.detector.lower()}"
+    name = f"jw{PROGRAM}{OBSERVATION}{VISIT}_021{index + 1:02d}_{index + 1:05d}_{configuration.detector.lower()}"
     return f"{name}_{tag}" if tag else name
 
 
@@ -88,9 +88,9 @@ def _program(meta, configuration, index):
     observation.date_beg, observation.date_end = f"{DATE}T{TIME}", f"{DATE}T07:00:00.000"
     observation.program_number, observation.observation_number = PROGRAM, OBSERVATION
     observation.visit_number, observation.visit_id = VISIT, PROGRAM + OBSERVATION + VISIT
-    observation.visit_group, observation.sequence_id, observation.activity_id = "02", "1", "01"
+    observation.visit_group, observation.sequence_id, observation.activity_id = "02", "1", f"{index + 1:02d}"
     observation.exposure_number = f"{index + 1:05d}"
-    observation.obs_id = f"V{observation.visit_id}P000000000210{index + 1}"
+    observation.obs_id = f"V{observation.visit_id}P0000000002{observation.sequence_id}{observation.activity_id}"
     meta.visit.type, meta.visit.tsovisit = "PRIME_TARGETED_FIXED", configuration.tso
     meta.target.catalog_name, meta.target.type, meta.target.source_type = "SIMULATED-FIELD", "FIXED", "EXTENDED"
     meta.target.ra, meta.target.dec = meta.guidestar.gs_ra, meta.guidestar.gs_dec = RA, DEC

@@ -1,6 +1,7 @@
 """The optics' distortion: from pixels to the telescope's frame (V2, V3) and back."""
 
 import zlib
+from functools import lru_cache
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from gpucal.sample.configurations import Configuration
 MARGIN = 40  # pixels beyond the detector's edges for which the inverse holds
 
 
+@lru_cache(maxsize=8)
 def distortion(configuration: Configuration):
     """Return an astropy model from 0-based full-frame pixels (x, y) to (V2, V3), arcsec, with its inverse.
 
@@ -51,9 +53,7 @@ def _polynomials(configuration):
     to_x = Polynomial2D(
         3, c1_0=s, c0_1=1e-4 * s, c2_0=q, c1_1=-0.7 * q, c0_2=0.3 * q, c3_0=2e-11 * s, c1_2=-1e-11 * s
     )  # fmt: skip
-    to_y = Polynomial2D(
-        3, c0_1=1.002 * s, c1_0=-2e-4 * s, c2_0=-0.4 * q, c1_1=0.5 * q, c0_2=0.8 * q, c0_3=1.5e-11 * s
-    )
+    to_y = Polynomial2D(3, c0_1=1.002 * s, c1_0=-2e-4 * s, c2_0=-0.4 * q, c1_1=0.5 * q, c0_2=0.8 * q, c0_3=1.5e-11 * s)
     return to_x, to_y
 
 

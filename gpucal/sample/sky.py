@@ -11,17 +11,21 @@ STARS = 1500  # over an area a little larger than a full detector
 GALAXIES = 60
 BRIGHTEST = [2e6, 6e5, 2e5, 1e5, 5e4, 3e4]  # electron/s; every field has such stars
 IN_SUBARRAY = [5e2, 2e3, 1e4, 3e4, 1e5, 4e5, 3e6]  # electron/s; every subarray has such stars
+BACKGROUND = {"MIRI": 60.0}  # electron/s
+OTHER_BACKGROUND = 0.4
+FARTHEST = 90  # pixels that the light of a bright star reaches
 FWHM = {"NIRCAM": 2.1, "MIRI": 2.4}  # pixels
 OTHER_FWHM = 1.6
 
 
 def render(configuration: Configuration, pointing: Pointing, seed):
     """Return the light on the window, (ny, nx) float32 electron/s; the same seed is the same sky at every pointing."""
-    ny, nx = configuration.shape
-    slope_y, slope_x = (np.float32(s) / np.float32(n) for s, n in zip((-0.05, 0.1), configuration.full_shape, strict=True))
+    slope_y, slope_x = (
+        np.float32(s) / np.float32(n) for s, n in zip((-0.05, 0.1), configuration.full_shape, strict=True)
+    )
     rows, columns = (np.arange(w.start, w.stop, dtype="f4") for w in configuration.window)
     image = 1 + slope_y * rows[:, None] + slope_x * columns
-    image *= 60 if configuration.miri else 0.4
+    image *= BACKGROUND.get(configuration.instrument, OTHER_BACKGROUND)
     _add_stars(image, configuration, pointing, seed)
     _add_galaxies(image, configuration, pointing, seed)
     if not configuration.is_full:
@@ -39,7 +43,9 @@ def _add_stars(image, configuration, pointing, seed):
     flux = 20.0 * random.uniform(1e-4, 1, count) ** -0.9
     flux[: len(BRIGHTEST)] = BRIGHTEST * random.uniform(0.7, 1.3, len(BRIGHTEST))
     x, y = _pixels(configuration, pointing, ra, dec)
-    for star in zip(x, y, flux, strict=True):
+    ny, nx = image.shape
+    near = (abs(x - nx / 2) < nx / 2 + FARTHEST) & (abs(y - ny / 2) < ny / 2 + FARTHEST)
+    for star in zip(x[near], y[near], flux[near], strict=True):
         _add_star(image, *star, configuration)
 
 
@@ -53,7 +59,7 @@ def _add_stars_in_subarray(image, configuration, seed):
 
 def _add_star(image, x, y, flux, configuration, beta=2.8):
     """Add a Moffat profile of the given total; its reach grows with the flux."""
-    reach = 12 if flux < 2e3 else 30 if flux < 5e4 else 90
+    reach = 12 if flux < 2e3 else 30 if flux < 5e4 else FARTHEST
     place = _around(image, x, y, reach)
     if place is None:
         return

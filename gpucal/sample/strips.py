@@ -39,6 +39,7 @@ class Strip:
     coefficients: tuple[float, float, float]
 
     def __post_init__(self):
+        self.flickering = np.flatnonzero(self.telegraph)
         self.bright = np.flatnonzero(self.light > FAINT)
         self.bright_light = self.light.reshape(-1)[self.bright]
         self.faint_light = np.where(self.light > FAINT, 0, self.light)
@@ -64,7 +65,7 @@ class Strip:
         signal += self.bias
         signal += self.read_noise * self.random.standard_normal(signal.shape, dtype=np.float32)
         signal += drift
-        signal[self.telegraph] += TELEGRAPH_STEP * self.random.integers(0, 2, np.count_nonzero(self.telegraph))
+        signal.reshape(-1)[self.flickering] += TELEGRAPH_STEP * self.random.integers(0, 2, self.flickering.size)
         return digitized(signal)
 
 
@@ -123,6 +124,6 @@ def cut_into_strips(configuration, detector: Detector, charge, rate, *key):
     if rows_in_file is not None:
         between = np.flatnonzero(~irs2_normal(configuration.detector))
         for start in range(0, len(between), HEIGHT):
-            rows = between[start : start + HEIGHT]
-            strips.append(InterleavedStrip(rows, stream(*key, "interleaved", start), charge.shape[1]))
+            random = stream(*key, "interleaved", start)
+            strips.append(InterleavedStrip(between[start : start + HEIGHT], random, charge.shape[1]))
     return strips

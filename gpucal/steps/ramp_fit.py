@@ -19,6 +19,7 @@ from gpucal.kernel import kernel
 from gpucal.model.image import Cube, Image, Slopes
 from gpucal.step import Step
 from gpucal.steps.jump import flagged_throughout
+from gpucal.warned import logged
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ def _products(ramp, rate, ints, gain):
     models = []
     for kind, arrays in ((Image, rate), (Cube, ints)):
         tree = getattr(datamodels, kind.tree_class)()
-        tree.update(ramp.tree)
+        with logged(ramp.source, log):
+            tree.update(ramp.tree)
         if kind is Cube and ramp.tree.hasattr("int_times"):
             tree.int_times = ramp.tree.int_times
         tree.meta.bunit_data = tree.meta.bunit_err = "DN/s"

@@ -22,7 +22,7 @@ class Refpix(Step):
 
     odd_even_columns: bool = True  # near infrared: even and odd columns have levels of their own
     use_side_ref_pixels: bool = True  # near infrared, four outputs: follow the drift from row to row
-    side_smoothing_length: int = 11  # rows; made odd
+    side_smoothing_length: int = 11  # rows
     side_gain: float = 1.0  # fraction of the side signal to subtract
     odd_even_rows: bool = True  # MIRI: even and odd rows have levels of their own
     refpix_algorithm: Literal["median"] = "median"  # how the side pixels are smoothed
@@ -39,7 +39,7 @@ class Refpix(Step):
         smoothing = 0
         if frame.is_full or ramp.need("exposure.noutputs") == 4:
             layout = four_outputs(ramp, frame, self.odd_even_columns)
-            smoothing = self.side_smoothing_length | 1 if self.use_side_ref_pixels else 0
+            smoothing = self.side_smoothing_length if self.use_side_ref_pixels else 0
         else:
             layout = one_output(ramp, frame, self.odd_even_columns)
         # The official pipeline works in single precision until the first side correction has made its buffer double.
@@ -126,8 +126,7 @@ def _clip_mean(values, limit):
 def smooth_sides(planes, pixels, signals, which, scratch, side, smoothing, single):
     """Write the running median of the side pixels, averaged over the sides; 0 where neither has a good pixel."""
     nsides, nrows, _ = pixels.shape
-    reach = smoothing // 2
-    rows = np.arange(-reach, nrows + reach)
+    rows = np.arange(nrows + smoothing - 1) - smoothing // 2
     rows = np.where(rows < 0, -rows, np.where(rows >= nrows, 2 * (nrows - 1) - rows, rows))
     flat = planes.reshape(len(planes), -1)
     for plane, values in enumerate(flat):

@@ -7,11 +7,13 @@ import subprocess
 import numpy as np
 import pytest
 
-import gpucal.steps  # noqa: F401  binds the kernels
 from gpucal import compiler
+from gpucal.device import Device
 from gpucal.kernel import KERNELS
 from gpucal.paths import KERNELS as SOURCES
+from gpucal.steps import jump, ramp_fit
 
+NUMPY = Device("numpy", "for tests")
 EVERY_KERNEL = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 EVERY_SOURCE = pytest.mark.parametrize("source", sorted(SOURCES.glob("*.cu*")), ids=lambda path: path.name)
 
@@ -22,9 +24,9 @@ def every_array(which=lambda parameter: True):
     return pytest.mark.parametrize(("kernel", "name"), pairs, ids=[f"{kernel.name}-{name}" for kernel, name in pairs])
 
 
-def arguments(kernel, size=3):
+def arguments(kernel, device=NUMPY, size=3):
     """Arguments that fit each other: every dimension has the same size, every scalar is 1."""
-    arrays = {p.name: np.zeros((size,) * len(p.dims), p.dtype) for p in kernel.parameters if p.dims}
+    arrays = {p.name: device.xp.zeros((size,) * len(p.dims), p.dtype) for p in kernel.parameters if p.dims}
     scalars = {p.name: 1 for p in kernel.parameters if not p.dims and p.name not in kernel.sizes}
     return arrays | scalars
 
@@ -76,6 +78,12 @@ def test_source_handed_to_the_compilers_is_one_text_without_includes(kernel):
     assert kernel.source.count("gpucal.cuh - ") == 1
 
 
+@pytest.mark.parametrize(("source", "step"), [("differences.cuh", jump), ("fit_ramps.cu", ramp_fit)])
+def test_a_lane_has_room_for_as_many_values_as_the_step_believes(source, step):
+    (few,) = re.findall(r"\bFEW = (\d+)\b", (SOURCES / source).read_text())
+    assert int(few) == step.FEW
+
+
 # -- the host build
 
 
@@ -92,37 +100,37 @@ def test_host_build_is_clean(kernel, host, tmp_path):
 
 
 @every_array()
-def test_wrong_dtype_is_refused(backend, kernel, name):
+def test_wrong_dtype_is_refused(host, kernel, name):
     given = arguments(kernel)
     given[name] = given[name].astype("c8")
     with pytest.raises(TypeError, match=rf"{kernel.name}: {name} must be .* not complex64"):
-        call(kernel, backend, given)
+        kernel(**given)
 
 
 @every_array()
-def test_noncontiguous_array_is_refused(backend, kernel, name):
+def test_noncontiguous_array_is_refused(host, kernel, name):
     given = arguments(kernel)
     given[name] = np.repeat(given[name], 2, axis=-1)
     with pytest.raises(TypeError, match=rf"{kernel.name}: {name} must be C-contiguous"):
-        call(kernel, backend, given, view=name)
+        kernel(**given | {name: given[name][..., ::2]})
 
 
 @every_array(lambda p: not p.optional)
-def test_missing_array_is_refused(backend, kernel, name):
+def test_missing_array_is_refused(host, kernel, name):
     with pytest.raises(TypeError, match=rf"{kernel.name}: {name} must be .* not NoneType"):
-        call(kernel, backend, arguments(kernel) | {name: None})
+        kernel(**arguments(kernel) | {name: None})
 
 
 @every_array(lambda p: p.optional)
 def test_array_that_may_be_null_may_be_missing(backend, kernel, name):
-    call(kernel, backend, arguments(kernel, size=0) | {name: None})
+    kernel(**arguments(kernel, backend, size=0) | {name: None})
 
 
 @every_array()
-def test_list_in_place_of_an_array_is_refused(backend, kernel, name):
+def test_list_in_place_of_an_array_is_refused(host, kernel, name):
     given = arguments(kernel)
     with pytest.raises(TypeError, match=rf"{kernel.name}: {name} must be .* not list"):
-        call(kernel, backend, given | {name: given[name].tolist()})
+        kernel(**given | {name: given[name].tolist()})
 
 
 @every_array(lambda p: p.written)
@@ -134,10 +142,10 @@ def test_readonly_array_is_refused_where_the_kernel_writes(host, kernel, name):
 
 
 @every_array(lambda p: len(p.dims) > 2)
-def test_array_with_too_few_dimensions_is_refused(backend, kernel, name):
+def test_array_with_too_few_dimensions_is_refused(host, kernel, name):
     given = arguments(kernel)
     with pytest.raises((TypeError, ValueError), match=rf"{kernel.name}: {name} "):
-        call(kernel, backend, given | {name: given[name][0, 0]})
+        kernel(**given | {name: given[name][0, 0]})
 
 
 def every_settled_dimension():
@@ -152,20 +160,14 @@ def every_settled_dimension():
 
 
 @every_settled_dimension()
-def test_wrong_shape_is_refused(backend, kernel, name, dim):
+def test_wrong_shape_is_refused(host, kernel, name, dim):
     dims = next(p.dims for p in kernel.parameters if p.name == name)
     given = arguments(kernel)
     given[name] = np.zeros([5 if d == dim else 3 for d in dims], given[name].dtype)
     with pytest.raises(ValueError, match=rf"{kernel.name}: {name} has {dim}=5, expected 3"):
-        call(kernel, backend, given)
+        kernel(**given)
 
 
 @EVERY_KERNEL
 def test_nothing_to_do_is_fine(backend, kernel):
-    call(kernel, backend, arguments(kernel, size=0))
-
-
-def call(kernel, backend, given, view=None):
-    """Call a kernel with the arrays on the backend, the one called `view` every second column of what is given."""
-    uploaded = {n: backend.upload(value) if isinstance(value, np.ndarray) else value for n, value in given.items()}
-    kernel(**{n: value[..., ::2] if n == view else value for n, value in uploaded.items()})
+    kernel(**arguments(kernel, backend, size=0))

@@ -1,0 +1,26 @@
+"""Reset: remove the transient that a MIRI detector's reset leaves in the first groups."""
+
+from dataclasses import dataclass
+
+from gpucal.device import array_module
+from gpucal.errors import ReferenceFileError
+from gpucal.step import Step
+
+
+@dataclass(frozen=True)
+class Reset(Step):
+    """Subtract the reset anomaly of the first integrations; later ones get the last that the reference has."""
+
+    def process(self, ramp, reset):
+        """Subtract in place from as many groups as the reference covers; a NaN in it counts as 0."""
+        xp = array_module(ramp.data)
+        known = reset.keyword("NINTS"), reset.keyword("NGROUPS")
+        if None in known:
+            raise ReferenceFileError(f"{reset.path}: keyword {'NINTS' if known[0] is None else 'NGROUPS'} is missing")
+        anomaly = reset.made("anomaly", lambda: xp.nan_to_num(reset.data, nan=0.0, posinf=xp.inf, neginf=-xp.inf))
+        groups = min(ramp.shape[1], known[1])
+        first = (ramp.meta.exposure.integration_start or 1) - 1
+        for integration, data in enumerate(ramp.data, start=first):
+            data[:groups] -= anomaly[min(integration, known[0] - 1), :groups]
+        ramp.pixeldq |= reset.dq
+        return ramp

@@ -1,0 +1,233 @@
+"""Compare gpucal with the installed official pipeline, step by step, on the same simulated exposures and references.
+
+    python scripts/parity.py                       a few small cases
+    python scripts/parity.py --all                 every configuration, many shapes and seeds
+    python scripts/parity.py nrc_sub160:6x2:3      configuration:ngroups x nints:seed
+    python scripts/parity.py --device numpy --markdown docs/parity.md
+
+Both pipelines run in lockstep: after each official step the same step of gpucal runs, and all arrays are compared. So
+the rows show how far the results are apart after the whole chain up to that step. Exit code 1 if a bar is missed.
+"""
+
+import argparse
+import re
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import official
+from rich.console import Console
+from rich.table import Table
+
+from gpucal import device, model, sample
+from gpucal.device import to_host
+from gpucal.reference import References
+from gpucal.settings import Settings
+
+SMALL = (
+    "nrc_sub160:6x2 nrc_sub160:1x1 nrc_sub160:2x3 nrc_sub64p:8x100 nrc_sub64p:14x3 nis_sub64:5x6 nis_sub64:3x2 "
+    "mir_sub64:8x3"
+)
+ALL = (
+    "nrc_full:10x1 nrc_full:10x1:2 nrc_full:4x1:3 nrc_full_rapid:5x4 nrc_full_rapid:16x1:2 nrc_full_rapid:2x1:3 "
+    "nrc_full_rapid:1x1:4 nrcblong_full:6x1 nrcblong_full:3x2:2 nis_full:8x1 nis_full:12x1:2 fgs_full:7x1 fgs_full:3x2:2 "
+    "nrc_subgrism256:6x5 nrc_subgrism256:16x2:2 nrc_subgrism256:2x2:3 "
+    "nrc_sub160:6x2 nrc_sub160:1x1:2 nrc_sub160:2x3:3 nrc_sub160:3x2:4 nrc_sub160:4x5:5 nrc_sub160:16x1:6 "
+    "nrc_sub160:12x4:7 "
+    "nrc_sub64p:8x100 nrc_sub64p:14x3:2 nrc_sub64p:5x10:3 nrc_sub64p:1x100:4 nrc_sub64p:2x20:5 nrc_sub64p:3x99:6 "
+    "nis_sub64:5x6 nis_sub64:3x2:2 nis_sub64:16x16:3 nis_sub64:11x1:4 nis_sub64:1x4:5 mir_sub64:8x3"
+)
+LIMIT = 1e-5  # relative, for SHARE of the pixels
+SHARE = 0.99999
+FIRST_GROUP = 1e-3  # DN; the official refpix works the first group in single precision
+
+RAMP = {"data": "SCI", "pixeldq": "PIXELDQ", "groupdq": "GROUPDQ", "zeroframe": "ZEROFRAME"}
+RATE = {"data": "SCI", "err": "ERR", "var_poisson": "VAR_POISSON", "var_rnoise": "VAR_RNOISE", "dq": "DQ"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A simulated exposure: a configuration of gpucal.sample, its shape and its seed."""
+
+    configuration: str
+    ngroups: int
+    nints: int
+    seed: int = 1
+
+    @classmethod
+    def parse(cls, text):
+        """Read configuration:NGROUPSxNINTS[:seed]."""
+        found = re.fullmatch(r"(\w+):(\d+)x(\d+)(?::(\d+))?", text)
+        if not found:
+            raise SystemExit(f"{text}: cases are written configuration:NGROUPSxNINTS[:seed]")
+        return cls(found[1], int(found[2]), int(found[3]), int(found[4] or 1))
+
+    def __str__(self):
+        return f"{self.configuration} {self.ngroups}x{self.nints} seed {self.seed}"
+
+
+@dataclass
+class Difference:
+    """How far one array of both pipelines is apart after a step."""
+
+    case: Case
+    step: str
+    array: str
+    count: int
+    equal: int  # to the last bit
+    nan: int = 0  # NaN in one of the two
+    largest: float = 0.0  # relative
+    usual: float = 0.0  # relative, the 99.999th percentile
+    largest_dn: float = 0.0
+
+    @property
+    def is_dq(self):
+        """Whether the array holds flags."""
+        return self.array.endswith("DQ")
+
+    @property
+    def passed(self):
+        """Whether the bar is met: flags the same, NaN in the same places, values within the limit."""
+        if self.is_dq:
+            return self.equal == self.count
+        return self.nan == 0 and (self.usual <= LIMIT or self.largest_dn <= FIRST_GROUP)
+
+
+def compare(case, device_name="auto", folder=None, **options):
+    """Run both pipelines on a case; return the Differences and what they say about the metadata.
+
+    options: for gpucal.sample.make_references.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        work = Path(scratch)
+        (exposure,) = sample.make_exposures(
+            case.configuration, work / "data", ngroups=case.ngroups, nints=case.nints, seed=case.seed
+        )
+        files = sample.make_references(
+            case.configuration, work / "refs", ngroups=case.ngroups, nints=case.nints, **options
+        )
+        return compare_files(case, exposure, files, device_name)
+
+
+def compare_files(case, exposure, references, device_name="auto", settings=None):
+    """Run both pipelines on an exposure with reference files {type: path}; return the Differences."""
+    hardware = device.choose(device_name)
+    shelf = References(hardware, references)
+    ours = model.open(exposure, hardware)
+    values = {}
+    for key, value in (settings or {}).items():
+        step, parameter = key.split(".")
+        values.setdefault(step, {})[parameter] = value
+    steps = list(Settings(values={"steps": values}).pipeline(ours.need("instrument.name").lower()).steps)
+    state, differences = {"model": ours}, []
+
+    def on_step(name, theirs):
+        while steps and name != steps[0].alias and name in [step.alias for step in steps]:
+            raise AssertionError(f"gpucal runs {steps[0].alias} where the official pipeline runs {name}")
+        if not steps or steps[0].alias != name:
+            return  # the second gain_scale, or a step that gpucal lacks
+        state["model"], _ = steps.pop(0).run(state["model"], shelf)
+        differences.extend(_differences(case, name, state["model"], theirs))
+
+    pipe = official.pipeline("Detector1Pipeline", references, settings)
+    official.watch(pipe, on_step)
+    pipe.run(str(exposure))
+    if steps:
+        raise AssertionError(f"{case}: the official pipeline ended before {steps[0].alias}")
+    return differences
+
+
+def _differences(case, step, ours, theirs):
+    if isinstance(ours, model.Slopes):
+        theirs = theirs if isinstance(theirs, tuple) else (theirs,)
+        for name, mine, other in zip(("rate", "rateints"), ours, theirs, strict=False):
+            for attribute, extension in RATE.items():
+                yield difference(case, step, f"{name} {extension}", getattr(mine, attribute), getattr(other, attribute))
+        return
+    for attribute, extension in RAMP.items():
+        if getattr(ours, attribute) is not None:
+            yield difference(case, step, extension, getattr(ours, attribute), getattr(theirs, attribute))
+
+
+def difference(case, step, name, ours, theirs):
+    """Return the Difference of two arrays; relative to the official one where that is not 0."""
+    ours, theirs = to_host(ours), np.asarray(theirs)
+    if ours.shape != theirs.shape:
+        raise AssertionError(f"{case}, {step}, {name}: shape {ours.shape}, official {theirs.shape}")
+    if ours.dtype.kind == "u":
+        return Difference(case, step, name, ours.size, int((ours == theirs).sum()))
+    same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    result = Difference(case, step, name, ours.size, int(same.sum()))
+    result.nan = int((np.isnan(ours) != np.isnan(theirs)).sum())
+    a, b = ours[~same].astype("f8"), theirs[~same].astype("f8")
+    if a.size:
+        apart = np.abs(a - b)
+        relative = np.divide(apart, np.abs(b), out=np.full(a.shape, np.inf), where=b != 0)
+        relative = relative[~np.isnan(relative)]
+        beyond = int(np.floor((1 - SHARE) * ours.size))  # that many pixels may be further apart
+        result.largest = float(relative.max(initial=0))
+        result.usual = float(np.sort(relative)[::-1][beyond]) if relative.size > beyond else 0.0
+        result.largest_dn = float(np.nanmax(apart, initial=0))
+    return result
+
+
+def table(differences, key):
+    """Return rows of text, one for each value of key(difference): the worst of what belongs to it."""
+    groups = {}
+    for d in differences:
+        groups.setdefault(key(d), []).append(d)
+    for name, mine in groups.items():
+        flags, values = [d for d in mine if d.is_dq], [d for d in mine if not d.is_dq]
+        yield (
+            *name,
+            f"{sum(d.count for d in flags):,}",
+            f"{sum(d.count - d.equal for d in flags):,}",
+            f"{sum(d.count for d in values):,}",
+            f"{sum(d.count - d.equal for d in values):,}",
+            f"{sum(d.nan for d in values):,}",
+            f"{max(d.largest for d in values):.1e}",
+            f"{max(d.usual for d in values):.1e}",
+            "yes" if all(d.passed for d in mine) else "NO",
+        )
+
+
+HEADINGS = ("flags", "differ", "values", "differ", "NaN", "largest", "99.999 %", "met")
+
+
+def main():
+    """Compare, print the table, and say by the exit code whether every bar is met."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", type=Case.parse, help="configuration:NGROUPSxNINTS[:seed]")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--device", default="auto", choices=device.CHOICES)
+    parser.add_argument("--markdown", type=Path, help="write the table to this file too")
+    parser.add_argument("--work", type=Path, help="folder for the simulated files")
+    arguments = parser.parse_args()
+    official.silence()
+    console = Console(highlight=False)
+    cases = arguments.cases or [Case.parse(text) for text in (ALL if arguments.all else SMALL).split()]
+    differences = []
+    for case in cases:
+        found = compare(case, arguments.device, arguments.work)
+        verdict = "met" if all(d.passed for d in found) else "MISSED"
+        differing, count = sum(d.count - d.equal for d in found), sum(d.count for d in found)
+        console.print(f"{case}: {verdict}, {differing} of {count} values differ")
+        differences += found
+    shown = Table(title="all cases; relative differences, the largest and that of 99.999 % of the values", box=None)
+    for heading in ("step", *HEADINGS):
+        shown.add_column(heading, justify="left" if heading == "step" else "right", no_wrap=True)
+    for row in table(differences, lambda d: (d.step,)):
+        shown.add_row(*row)
+    console.print(shown)
+    if arguments.markdown:
+        lines = [("case", "step", *HEADINGS), ["---"] * (len(HEADINGS) + 2)]
+        lines += table(differences, lambda d: (str(d.case), d.step))
+        text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        arguments.markdown.write_text(f"Made by `python scripts/parity.py {' '.join(sys.argv[1:])}`.\n\n{text}\n")
+    sys.exit(not all(d.passed for d in differences))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The command line: what it says, and its exit codes."""
+
+import os
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+
+def test_a_batch_ends_with_a_table_and_exit_code_0(gpucal_command, made, tmp_path):
+    code, output = gpucal_command(f"input={made[0]}", f"reference.path={made[1]}", "output_dir=here")
+    assert code == 0
+    assert "gpucal 0.1.0 on host" in output.splitlines()[0]
+    assert "1 of 1 exposures calibrated" in output.splitlines()[-1]
+    assert "rate, rateints" in output
+    assert len(list((tmp_path / "here").glob("*.fits"))) == 2
+
+
+def test_exit_code_1_when_some_fail_and_the_rest_is_done(gpucal_command, made, exposure, tmp_path):
+    bad = Path(exposure).rename(tmp_path / "bad_uncal.fits")
+    bad.write_bytes(bad.read_bytes()[:10000])
+    code, output = gpucal_command(f"input=[{bad},{made[0]}]", f"reference.path={made[1]}")
+    assert code == 1
+    assert f"failed {bad}: truncated within its headers" in output
+    assert "1 of 2 exposures calibrated" in output
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        ("steps.jump.rejction_threshold=5", "no such setting (did you mean steps.jump.rejection_threshold?)"),
+        ("steps.jmp.skip=true", "no such setting (did you mean steps.jump?)"),
+        ("rejection_threshold=5", "no such setting (did you mean steps.jump.rejection_threshold?)"),
+        ("steps.jump.rejection_threshold=high", "steps.jump.rejection_threshold=high: expected a number"),
+        ("steps.ramp_fit.algorithm=GLS", "steps.ramp_fit.algorithm=GLS: expected OLS_C"),
+        ("device=gpu", "device=gpu is not one of auto, cuda, host, numpy"),
+        ("runner=streem", "runner=streem is not one of inline, stream (did you mean stream?)"),
+        ("instrument=nircam", "instrument=nircam: write +instrument=nircam"),
+        (
+            "+instrument=nircan",
+            "instrument=nircan is not one of fgs, miri, nircam, niriss, nirspec (did you mean nircam?)",
+        ),
+        ("pipeline=detector2", "pipeline=detector2: no such pipeline or step (did you mean detector1?)"),
+        ("action=rum", "action=rum is not one of run, steps, config, sample (did you mean run?)"),
+        ("input", "input: settings are written KEY=VALUE"),
+        ("overide.dark=x.fits", "overide.dark: no such setting (did you mean override?)"),
+        ("override.dark=x.fits input=a.fits", "input=a.fits: no such file"),
+        ("log_level=loud", "log_level=loud is not one of DEBUG, INFO, WARNING, ERROR"),
+        ("", "nothing to do: give input=FILES, or +instrument=NAME for simulated exposures"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_was_meant(argument, line, gpucal_command):
+    code, output = gpucal_command(*argument.split())
+    assert code == 2
+    assert len(output.splitlines()) == 1
+    assert line in output
+    assert output.startswith("error ")
+
+
+def test_nothing_starts_with_a_missing_override(gpucal_command, made):
+    code, output = gpucal_command(f"input={made[0]}", "override.dark=nowhere.fits")
+    assert code == 2
+    assert "error override.dark=nowhere.fits: no such file" in output
+
+
+def test_nothing_starts_with_a_folder_without_references(gpucal_command, made, tmp_path):
+    code, output = gpucal_command(f"input={made[0]}", "reference=folder", f"reference.path={tmp_path}")
+    assert code == 2
+    assert f"error reference.path={tmp_path}: no reference files" in output
+
+
+def test_nothing_starts_where_nothing_can_be_written(gpucal_command, made, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    code, output = gpucal_command(f"input={made[0]}", f"reference.path={made[1]}", "output_dir=file/out")
+    assert code == 2
+    assert "error output_dir=file/out: cannot be written: Not a directory" in output
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read and write everything")
+def test_folders_without_permission_are_one_line(gpucal_command, made, tmp_path):
+    for name in ("unreadable", "readonly"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "unreadable").chmod(0)
+    (tmp_path / "readonly").chmod(0o500)
+    code, output = gpucal_command("input=unreadable")
+    assert (code, output) == (2, "error input=unreadable: Permission denied\n")
+    code, output = gpucal_command(f"input={made[0]}", f"reference.path={made[1]}", "output_dir=readonly")
+    assert code == 2
+    assert "output_dir=readonly: cannot be written: Permission denied" in output
+
+
+def test_an_exposure_of_another_instrument_fails_alone(gpucal_command, made):
+    code, output = gpucal_command("+instrument=miri", f"input={made[0]}", f"reference.path={made[1]}")
+    assert code == 1
+    assert "is from nircam, but +instrument=miri was asked for" in output
+
+
+def test_a_step_alone_is_a_pipeline(gpucal_command, made, tmp_path):
+    code, _ = gpucal_command("pipeline=saturation", f"input={made[0]}", f"reference.path={made[1]}")
+    (ramp,) = (tmp_path / "out").glob("*_ramp.fits")
+    assert code == 0
+    assert fits.getheader(ramp)["S_SATURA"] == "COMPLETE"
+
+
+def test_settings_of_ones_own_come_from_a_file(gpucal_command, tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "soft.yaml").write_text(
+        "# @package _global_\nsteps:\n  jump:\n    rejection_threshold: 3.0\n    flag_4_neighbors: false\n"
+    )
+    code, output = gpucal_command(
+        "--config-dir=mine",
+        "experiment=soft",
+        "action=config",
+        "+instrument=miri",
+        "steps.jump.rejection_threshold=4.5",
+    )
+    assert code == 0
+    assert "rejection_threshold: 4.5" in output
+    assert "flag_4_neighbors: false" in output
+    assert "- lastframe" in output
+
+
+def test_help_and_steps_are_readable(gpucal_command):
+    code, output = gpucal_command("--help")
+    assert code == 0
+    assert "+instrument=nircam" in output
+    code, output = gpucal_command("action=steps")
+    assert code == 0
+    assert "rejection_threshold = 4.0  # sigma" in output
+
+
+def test_a_compiler_that_does_not_work_leaves_plain_numpy(gpucal_command, made, tmp_path):
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    code, output = gpucal_command(
+        f"input={made[0]}", f"reference.path={made[1]}", PATH=str(empty), GPUCAL_CACHE=str(tmp_path / "cache")
+    )
+    assert code == 0
+    assert "gpucal 0.1.0 on numpy: plain NumPy (no C++ compiler found; a C++ compiler such as g++" in output
+
+
+def test_kernels_are_compiled_once(gpucal_command, made, tmp_path):
+    arguments = [f"input={made[0]}", f"reference.path={made[1]}", "pipeline=superbias"]
+    outputs = [gpucal_command(*arguments, GPUCAL_CACHE=str(tmp_path / "cache"))[1] for _ in range(2)]
+    assert ["compiling" in output for output in outputs] == [True, False]
