@@ -1,8 +1,8 @@
 """Calibrate James Webb Space Telescope exposures on GPUs and CPUs.
 
-    gpucal.run("data/*_uncal.fits", output_dir="out", references="refs")
-    gpucal.pipeline("detector1", steps={"jump": {"rejection_threshold": 5}}, references="refs")("x_uncal.fits").rate
-    gpucal.steps.Jump(rejection_threshold=5, override_gain="gain.fits", override_readnoise="rn.fits")("x_dark_current.fits")
+gpucal.run("data/*_uncal.fits", output_dir="out", references="refs")
+gpucal.pipeline("detector1", steps={"jump": {"rejection_threshold": 5}}, references="refs")("x_uncal.fits").rate
+gpucal.steps.Jump(override_gain="gain.fits", override_readnoise="rn.fits")("x_dark_current.fits")
 """
 
 __version__ = "0.1.0"

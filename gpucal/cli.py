@@ -89,7 +89,7 @@ def list_steps(settings, console):
     from gpucal.step import STEPS
 
     for alias, step in sorted(STEPS.items()):
-        console.print(f"[bold]{alias}[/]  {_plain(step.__doc__.splitlines()[0])}", soft_wrap=True)
+        console.print(f"[bold]{alias}[/]  {_plain((step.__doc__ or '').splitlines()[0])}", soft_wrap=True)
         if step.references:
             console.print(f"  references: {', '.join(step.references)}")
         for name, value in params.defaults(step).items():
@@ -136,7 +136,8 @@ def _sample(settings, console):
     if instrument is None:
         raise ConfigError("simulated exposures need +instrument=NAME")
     folder = Path(settings.run.output_dir) / "sample" / f"{instrument}_{seed}"
-    console.print(f"No input: simulated {instrument} exposures (seed {seed}), made in {folder}", markup=False, soft_wrap=True)
+    what = f"simulated {instrument} exposures (seed {seed}), made in {folder}"
+    console.print(f"No input: {what}", markup=False, soft_wrap=True)
     _require_writable(settings.run.output_dir)
     return make_sample(instrument, folder, seed=seed)
 
@@ -195,4 +196,3 @@ def _plain(text):
     from rich.markup import escape
 
     return escape(str(text))
-

@@ -16,8 +16,8 @@ from gpucal.errors import DeviceError
 # Contraction off on both sides: a fused multiply-add rounds once where NumPy rounds twice.
 NVRTC_FLAGS = ("-std=c++17", "--fmad=false")
 HOST_FLAGS = (
-    ["-x", "c++", "-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-)
+    "-x c++ -std=c++17 -O3 -march=native -fPIC -shared -ffp-contract=off -fno-math-errno -fno-trapping-math"
+).split()
 
 
 def expand(path):
@@ -33,8 +33,8 @@ def expand(path):
             include = re.match(r'#include "([^"]+)"', line)
             if include:
                 lines += [text_of(file.parent / include[1]), f'#line {number + 1} "{file.name}"']
-            elif line.strip() != "#pragma once":
-                lines.append(line)
+            else:
+                lines.append("" if line.strip() == "#pragma once" else line)
         return "\n".join(lines)
 
     return text_of(Path(path)) + "\n"

@@ -41,7 +41,7 @@ class Frame:
     @cached_property
     def places(self):
         """The row r0 + ry y + rx x and the column c0 + cy y + cx x, in detector orientation, of window pixel (y, x)."""
-        along = {}
+        along: dict[str, int] = {}
         for name, axis in (("r", self.slowaxis), ("c", self.fastaxis)):
             step, of = (1 if axis > 0 else -1), abs(axis)  # of: 1 is x, 2 is y
             start = self.window[2 - of].start

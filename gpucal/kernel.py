@@ -1,9 +1,9 @@
 """Bind kernels/NAME.cu to its NumPy twin. The C signature is the only declaration.
 
 Each array parameter carries its shape in a trailing comment, `float* ramp,  // (nints, ngroups, npix)  DN`. That line
-gives the dtype, the shape, whether the array is written (no const) and the value of every size parameter;
-`or null` after the shape makes None acceptable; FOR_EACH(p, npix) or FOR_EACH_2D gives the launch size. Where the arrays live picks
-the path: CuPy arrays run on the GPU; NumPy arrays run through the host compiler, or through the twin if
+gives the dtype, the shape, whether the array is written (no const) and the value of every size parameter; `or null`
+after the shape makes None acceptable; FOR_EACH(p, npix) or FOR_EACH_2D gives the launch size. Where the arrays live
+picks the path: CuPy arrays run on the GPU; NumPy arrays run through the host compiler, or through the twin if
 `numpy_arrays_run_on` is "numpy".
 """
 
@@ -25,7 +25,9 @@ numpy_arrays_run_on = "host"  # or "numpy": the twin; set by gpucal.device
 
 CTYPES = {"float": "f4", "double": "f8", "int": "i4", "i64": "i8", "u8": "u1", "u16": "u2", "u32": "u4"}
 SIGNATURE = re.compile(
-    r"KERNEL\s+(\w+)\s*\((.*?)\)\s*\{.*?FOR_EACH(?:_2D\s*\(\s*\w+\s*,([\w\s*]+),\s*\w+\s*,|\s*\(\s*\w+\s*,)([\w\s*]+)\)", re.S
+    r"KERNEL\s+(\w+)\s*\((.*?)\)\s*\{.*?"  # name, parameters
+    r"FOR_EACH(?:_2D\s*\(\s*\w+\s*,([\w\s*]+),\s*\w+\s*,|\s*\(\s*\w+\s*,)([\w\s*]+)\)",  # launch sizes
+    re.S,
 )
 PARAMETER = re.compile(
     rf"(const\s+)?\b({'|'.join(CTYPES)})\b\s*(\*)?\s*(?:__restrict__\s+)?(\w+)"
@@ -89,9 +91,12 @@ class Kernel:
             array = given.get(p.name)
             if not p.dims or (array is None and p.optional):
                 continue
-            if getattr(array, "dtype", None) != p.dtype or not array.flags.c_contiguous:
-                what = getattr(array, "dtype", type(array).__name__)
+            what = getattr(array, "dtype", None) or type(array).__name__
+            if what != p.dtype or not array.flags.c_contiguous:
+                what = f"non-contiguous {what}" if what == p.dtype else what
                 raise TypeError(f"{self.name}: {p.name} must be C-contiguous {p.dtype}, not {what}")
+            if array.ndim < len(p.dims) - 1:
+                raise ValueError(f"{self.name}: {p.name} has shape {array.shape}, expected ({', '.join(p.dims)})")
             on_gpu.add(hasattr(array, "__cuda_array_interface__"))
             if len(on_gpu) > 1:
                 raise TypeError(f"{self.name}: {p.name} is not on the same device as the arrays before it")

@@ -2,11 +2,11 @@
 
 import dataclasses
 import difflib
-import functools
 import inspect
 import re
 import types
 import typing
+from typing import Any
 
 from gpucal.errors import ConfigError
 
@@ -61,12 +61,11 @@ def suggest(name, known):
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-@functools.cache
-def comments(step_class):
+def comments(step_class: Any):
     """Return {parameter: the comment behind its field}: its unit and meaning."""
-    found = {}
+    found: dict[str, str] = {}
     for cls in reversed(step_class.__mro__):
         if dataclasses.is_dataclass(cls):
-            source = inspect.getsource(cls)
+            source = inspect.getsource(cls)  # type: ignore[arg-type]
             found |= dict(re.findall(r"^    (\w+): [^#\n]*#\s*(.+)$", source, re.M))
     return found

@@ -70,8 +70,8 @@ def summary(console, fates, seconds, folder):
 def _table(fates):
     table = Table(box=None, pad_edge=False)
     table.add_column("exposure", no_wrap=True)
-    for heading, justify in (("status", "left"), ("s", "right"), ("products", "left"), ("skipped", "left")):
-        table.add_column(heading, justify=justify)
+    for heading in ("status", "s", "products", "skipped"):
+        table.add_column(heading, justify="right" if heading == "s" else "left")
     for fate in fates:
         name = stem(fate.source)
         products = ", ".join(path.stem.removeprefix(f"{name}_") for path in fate.products)

@@ -47,9 +47,7 @@ def four_outputs(ramp, frame, by_parity):
     side_pixels = frame.pixel(np.arange(nrows)[None, :, None], sides[:, None, :])
     good = _good(ramp, side_pixels)
     side_signals = (sides // width * 2 + sides % 2).astype("i4")
-    return Layout(
-        *_joined(ramp, sets), 4, width, side_pixels=np.where(good, side_pixels, -1), side_signals=side_signals
-    )
+    return _layout(ramp, sets, 4, width, side_pixels=np.where(good, side_pixels, -1), side_signals=side_signals)
 
 
 def one_output(ramp, frame, by_parity):
@@ -62,7 +60,7 @@ def one_output(ramp, frame, by_parity):
     pixels, columns = pixels[reference], columns[reference]
     sets = [pixels[columns % 2 == parity] for parity in (0, 1)] if by_parity else [pixels]
     nothing = [np.empty(0, np.int64)] * len(sets)  # there is no second edge
-    layout = Layout(*_joined(ramp, [*sets, *nothing]), 1, frame.shape[1])
+    layout = _layout(ramp, [*sets, *nothing], 1, frame.shape[1])
     found = np.diff(layout.bounds)[: len(sets)]
     if found.any() and not found.all():
         raise InputError(f"{ramp.source}: all good reference pixels are in {'even' if found[0] else 'odd'} columns")
@@ -80,13 +78,14 @@ def miri_full(ramp, frame, by_parity):
         for column in (amplifier, ncolumns - EDGE + amplifier)
         for parity in parities
     ]
-    return Layout(*_joined(ramp, sets), 4, 1, by_row=True)
+    return _layout(ramp, sets, 4, 1, by_row=True)
 
 
-def _joined(ramp, sets):
+def _layout(ramp, sets, namps, width, **more):
     """Drop what is not in the window or not to be used, and join the sets."""
     sets = [pixels[_good(ramp, pixels)] for pixels in sets]
-    return np.concatenate(sets), np.cumsum([0, *(len(pixels) for pixels in sets)])
+    bounds = np.cumsum([0, *(len(pixels) for pixels in sets)])
+    return Layout(np.concatenate(sets), bounds, namps, width, **more)
 
 
 def _good(ramp, pixels):

@@ -1,7 +1,7 @@
 """Settings: the composed configuration of a run, and the pipeline it makes for each kind of exposure.
 
-A value appears in one place of this chain, the later wins: step default < conf/instrument < the user's file (experiment=)
-< the command line.
+A value appears in one place of this chain, the later wins: step default < conf/instrument < the user's file
+(experiment=) < the command line.
 """
 
 import contextlib
@@ -121,7 +121,7 @@ def _explain(message, overrides):
             return f"{written}: write +{written}"
         return f"{key}: no such setting{_suggest_key(key)}"
     if found := re.search(r"Could not find '(\w+)/(\S+)'", message):
-        group, name = found.groups()
+        group, name = found[1], found[2]
         options = sorted(file.stem for file in (CONF / group).glob("*.yaml"))
         return f"{group}={name} is not one of {', '.join(options)}{params.suggest(name, options)}"
     return text
@@ -137,7 +137,7 @@ def _suggest_key(key):
         if not isinstance(node, dict):
             break
         if part not in node:
-            options = [f"{before}{name}" for name in node]
+            options = [before + str(name) for name in node]
             hint = params.suggest(f"{before}{part}", options)
             return hint or _suggest_elsewhere(part)
         node, before = node[part], f"{before}{part}."

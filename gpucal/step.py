@@ -38,6 +38,7 @@ class Step:
     status: ClassVar[str]  # the name in meta.cal_step, where it is another
     required: ClassVar[tuple[str, ...]] = ()
     references: ClassVar[dict[str, bool]]  # type -> may the step run without it
+    process: ClassVar[Any]  # process(model, reference, ...) corrects and returns the model, or raises Skip before
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -50,12 +51,8 @@ class Step:
             setattr(cls, f"override_{reftype}", dataclasses.field(default=None, kw_only=True))
         STEPS[cls.alias] = cls
 
-    def process(self, model: Any, **references: Any) -> Any:
-        """Correct the model and return it, or raise Skip before changing anything."""
-        raise NotImplementedError
-
     def run(self, model, references):
-        """Correct the model unless there is a reason not to; return it with the Outcome, and note it in the metadata."""
+        """Correct the model unless there is a reason not to; note it in the metadata; return it with the Outcome."""
         start = time.perf_counter()
         try:
             if self.skip:

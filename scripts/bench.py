@@ -96,7 +96,11 @@ def machine():
     """Describe the computer in words."""
     model = ""
     if Path("/proc/cpuinfo").exists():
-        names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ]
         model = names[0] if names else ""
     return f"{len(os.sched_getaffinity(0))} cores {model or platform.processor()}, Python {platform.python_version()}"
 
@@ -131,7 +135,12 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.work) as scratch:
         result = bench(
-            arguments.case, arguments.batch, arguments.device, arguments.repeat, not arguments.no_official, Path(scratch)
+            arguments.case,
+            arguments.batch,
+            arguments.device,
+            arguments.repeat,
+            not arguments.no_official,
+            Path(scratch),
         )
     show(result, Console(highlight=False))
     if arguments.json:

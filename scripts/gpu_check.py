@@ -30,7 +30,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-SMALL = (("nrc_sub160", 6, 2), ("nrc_sub64p", 8, 100), ("nrc_sub64p", 14, 3), ("nis_sub64", 70, 2), ("nrc_subgrism256", 5, 2))
+SMALL = (
+    ("nrc_sub160", 6, 2),
+    ("nrc_sub64p", 8, 100),
+    ("nrc_sub64p", 14, 3),
+    ("nis_sub64", 70, 2),
+    ("nrc_subgrism256", 5, 2),
+)
 
 
 def describe():
@@ -56,7 +62,18 @@ def describe():
 
 def run_tests():
     """Part 2: the tests that run on the GPU."""
-    command = [sys.executable, "-m", "pytest", "-q", "-k", "cuda", "tests/kernels", "tests/steps", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-k",
+        "cuda",
+        "tests/kernels",
+        "tests/steps",
+        "-p",
+        "no:cacheprovider",
+    ]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
     lines = done.stdout.strip().splitlines()
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
@@ -153,8 +170,6 @@ def time_steps(repeat=10):
 
 def end_to_end(batch=16):
     """Part 6: a batch from files to files, against copying the same files."""
-    from gpucal import sample
-
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         first, references = make("nrc_full", 10, 1, work)
@@ -187,8 +202,9 @@ def end_to_end(batch=16):
                 os.fsync(file.fileno())
         copying = time.perf_counter() - start
         return {
-            "ok": True, "exposures": batch, "seconds": round(seconds[-1], 3), "exposures_per_s": round(batch / seconds[-1], 2),
-            "mb_per_s": round(moved / 1e6 / seconds[-1]), "copy_seconds": round(copying, 3),
+            "ok": True, "exposures": batch, "seconds": round(seconds[-1], 3),
+            "exposures_per_s": round(batch / seconds[-1], 2), "mb_per_s": round(moved / 1e6 / seconds[-1]),
+            "copy_seconds": round(copying, 3),
             "copy_mb_per_s": round(moved / 1e6 / copying), "output": done.stdout[-500:],
         }  # fmt: skip
 
@@ -227,7 +243,8 @@ def markdown(result):
     lines = [
         "# Measured on a GPU",
         "",
-        f"{about.get('date')}, {about.get('gpu')}, CUDA {about.get('cuda')}, CuPy {about.get('cupy')}, gpucal {about.get('gpucal')};",
+        f"{about.get('date')}, {about.get('gpu')}, CUDA {about.get('cuda')}, CuPy {about.get('cupy')},",
+        f"gpucal {about.get('gpucal')};",
         "made by `python scripts/gpu_check.py`.",
         "",
         "| what | result |",
@@ -235,10 +252,14 @@ def markdown(result):
     ]
     for name in ("tests", "gpu equals cpu", "sanitizer"):
         part = result[name]
-        lines.append(f"| {name} | {'ok' if part.get('ok') else 'FAILED'}: {part.get('summary') or part.get('error') or ''} |")
+        lines.append(
+            f"| {name} | {'ok' if part.get('ok') else 'FAILED'}: {part.get('summary') or part.get('error') or ''} |"
+        )
     for name, value in steps.get("milliseconds", {}).items():
         lines.append(f"| {name}, NIRCam full frame 10x1 | {value} ms |")
-    lines.append(f"| batch, files to files | {whole.get('exposures_per_s')} exposures/s, {whole.get('mb_per_s')} MB/s |")
+    lines.append(
+        f"| batch, files to files | {whole.get('exposures_per_s')} exposures/s, {whole.get('mb_per_s')} MB/s |"
+    )
     lines.append(f"| copying the same files | {whole.get('copy_mb_per_s')} MB/s |")
     return "\n".join(lines) + "\n"
 
@@ -258,7 +279,11 @@ def main():
         try:
             result[name] = part()
         except Exception as error:
-            result[name] = {"ok": False, "error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()[-3000:]}
+            result[name] = {
+                "ok": False,
+                "error": f"{type(error).__name__}: {error}",
+                "trace": traceback.format_exc()[-3000:],
+            }
         result[name]["took_s"] = round(time.perf_counter() - start, 1)
         print(f"{name}: {json.dumps(result[name], indent=1)}", flush=True)
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")

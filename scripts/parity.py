@@ -31,8 +31,9 @@ SMALL = (
     "mir_sub64:8x3"
 )
 ALL = (
-    "nrc_full:10x1 nrc_full:10x1:2 nrc_full:4x1:3 nrc_full_rapid:5x4 nrc_full_rapid:16x1:2 nrc_full_rapid:2x1:3 "
-    "nrc_full_rapid:1x1:4 nrcblong_full:6x1 nrcblong_full:3x2:2 nis_full:8x1 nis_full:12x1:2 fgs_full:7x1 fgs_full:3x2:2 "
+    "nrc_full:10x1 nrc_full:10x1:2 nrc_full:4x1:3 nrc_full_rapid:5x4 nrc_full_rapid:16x1:2 "
+    "nrc_full_rapid:2x1:3 nrc_full_rapid:1x1:4 nrcblong_full:6x1 nrcblong_full:3x2:2 nis_full:8x1 "
+    "nis_full:12x1:2 fgs_full:7x1 fgs_full:3x2:2 "
     "nrc_subgrism256:6x5 nrc_subgrism256:16x2:2 nrc_subgrism256:2x2:3 "
     "nrc_sub160:6x2 nrc_sub160:1x1:2 nrc_sub160:2x3:3 nrc_sub160:3x2:4 nrc_sub160:4x5:5 nrc_sub160:16x1:6 "
     "nrc_sub160:12x4:7 "

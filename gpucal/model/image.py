@@ -1,5 +1,7 @@
 """Image and Cube: count rates, over an exposure and integration by integration."""
 
+from typing import Any
+
 from gpucal.model.base import Model
 
 
@@ -14,6 +16,11 @@ class Image(Model):
         "var_poisson": "VAR_POISSON",
         "var_rnoise": "VAR_RNOISE",
     }
+    data: Any
+    err: Any
+    dq: Any
+    var_poisson: Any
+    var_rnoise: Any
 
 
 class Cube(Image):
@@ -36,6 +43,15 @@ class Slopes:
     def meta(self):
         """The metadata of the exposure's rate."""
         return self.rate.meta
+
+    @property
+    def tree(self):
+        """The metadata tree of the exposure's rate."""
+        return self.rate.tree
+
+    def copy(self):
+        """Return a pair that can be changed without changing this one."""
+        return Slopes(self.rate.copy(), self.rateints.copy())
 
     @property
     def source(self):

@@ -11,7 +11,7 @@ import numpy as np
 from gpucal.device import Device
 from gpucal.errors import InputError
 from gpucal.model.base import Model
-from gpucal.model.image import Cube, Image
+from gpucal.model.image import Cube, Image, Slopes
 from gpucal.model.pixels import Pixels, decode
 from gpucal.model.ramp import Ramp
 from gpucal.warned import ignored, logged
@@ -33,7 +33,7 @@ class Packed:
     arrays: dict[str, tuple[np.ndarray, np.dtype, bool]] = field(default_factory=dict)
 
     def unpack(self, device: Device) -> Model:
-        """Return the model on the device, its pixels decoded there."""
+        """Return the model on the device, its pixels decoded there; on a CPU in the packed memory, so only once."""
         arrays = {}
         for name, (stored, dtype, big_endian) in self.arrays.items():
             array = device.upload(stored)
@@ -45,7 +45,7 @@ def open(source, device=None):
     """Return the exposure in a FITS or ASDF file, or in a stdatamodels model, as a model on the device."""
     from gpucal.device import choose
 
-    if isinstance(source, Model):
+    if isinstance(source, Model | Slopes):
         return source
     return read(source).unpack(device or choose())
 
@@ -60,6 +60,8 @@ def read(source, buffer=None):
     path = Path(source)
     if path.suffix == ".asdf":
         return _read_asdf(path)
+    if path.suffix == ".gz":
+        raise InputError(f"{path}: compressed, unpack it first")
     try:
         return _read_fits(path, buffer)
     except OSError as error:
@@ -94,6 +96,8 @@ def extensions(path):
                 rest.append(fits.PrimaryHDU(header=hdu.header))
             elif isinstance(hdu, fits.BinTableHDU) and name != "ASDF" and hdu.data is not None:
                 rest.append(hdu)
+    if size % 2880:
+        raise InputError(f"{path}: truncated within its headers")
     return headers, pixels, rest
 
 
@@ -178,12 +182,9 @@ def _check(packed):
                 f"{packed.source}: {packed.kind.arrays[name]} has shape {array.shape}, expected {lost.get(name, shape)}"
             )
     if packed.kind is Ramp:
-        for axis, word in ((0, "nints"), (1, "ngroups")):
-            if shape[axis] < 1:
-                raise InputError(f"{packed.source}: SCI has no {'integrations' if axis == 0 else 'groups'}")
-            stated = getattr(packed.tree.meta.exposure, word)
-            if word == "ngroups" and stated is not None and stated != shape[axis]:
-                raise InputError(f"{packed.source}: NGROUPS is {stated}, but SCI holds {shape[axis]} groups")
+        stated = packed.tree.meta.exposure.ngroups
+        if stated is not None and stated != shape[1]:
+            raise InputError(f"{packed.source}: NGROUPS is {stated}, but SCI holds {shape[1]} groups")
 
 
 def _shape(header):

@@ -1,5 +1,7 @@
 """Ramp: the counts of every pixel, group by group."""
 
+from typing import Any
+
 from gpucal.device import array_module
 from gpucal.model.base import Model
 
@@ -20,6 +22,12 @@ class Ramp(Model):
         "zeroframe": "ZEROFRAME",
         "average_dark_current": "AVDRKCUR",
     }
+
+    data: Any
+    pixeldq: Any
+    groupdq: Any
+    zeroframe: Any
+    average_dark_current: Any
 
     def __init__(self, tree, source="", **arrays):
         super().__init__(tree, source, **arrays)

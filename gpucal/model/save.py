@@ -27,7 +27,10 @@ def pack(model, big_endian=True, last=False):
         array = getattr(model, name)
         if array is not None:
             words = encode(array, in_place=last) if big_endian else array
-            packed.arrays[name] = (to_host(words), np.dtype(array.dtype), big_endian)
+            stored = to_host(words)
+            if words is array and stored is array and not last:
+                stored = stored.copy()
+            packed.arrays[name] = (stored, np.dtype(array.dtype), big_endian)
     return packed
 
 
@@ -103,11 +106,11 @@ def _headers(packed, words):
             small = skeleton.getvalue()
             with fits.open(io.BytesIO(small)) as rest:
                 places = {hdu.name: hdu.fileinfo() for hdu in rest}
+            bytes_of = {name: small[p["hdrLoc"] : p["datLoc"] + p["datSpan"]] for name, p in places.items()}
             return [
-                (hdu.header.tostring().encode("ascii"), hdu.name) if hdu.name in words
-                else (None, small[places[hdu.name]["hdrLoc"] : places[hdu.name]["datLoc"] + places[hdu.name]["datSpan"]])
+                (hdu.header.tostring().encode("ascii"), hdu.name) if hdu.name in words else (None, bytes_of[hdu.name])
                 for hdu in hdus
-            ]  # fmt: skip
+            ]
     finally:
         for name in packed.arrays:
             delattr(packed.tree, name)
@@ -121,6 +124,8 @@ def _write_block(file, content, filler):
 def _write_asdf(packed, file):
     for name, (stored, dtype, big_endian) in packed.arrays.items():
         native = stored.view(dtype.newbyteorder(">")).astype(dtype) if big_endian else stored
+        if big_endian and dtype == np.uint32:
+            native ^= np.uint32(1 << 31)
         setattr(packed.tree, name, native)
     with ignored():
         packed.tree.to_asdf(file)

@@ -119,8 +119,10 @@ class Reference:
         return self.pixels[EXTENSIONS[name]]
 
     def _upload(self, stored, pixels, shape):
-        array = decode(self.device.upload(stored), pixels.dtype)
-        return array.reshape(shape)
+        if pixels.dtype not in ("f4", "u2", "u4"):  # rare, so it need not be fast
+            wanted = "u4" if pixels.name == "DQ" else "f4"
+            return self.device.upload(stored.view(pixels.dtype.newbyteorder(">")).astype(wanted)).reshape(shape)
+        return decode(self.device.upload(stored), pixels.dtype).reshape(shape)
 
     def _cut(self, pixels):
         """The (y, x) slices of this file's pixels that the exposure covers.
@@ -153,11 +155,8 @@ def _contents(path):
         headers, pixels, rest = extensions(path)
     except InputError as error:
         raise ReferenceFileError(str(error)) from None
-    except OSError as error:
-        reason = (
-            "not a FITS file" if "SIMPLE" in str(error) or "corrupt" in str(error) else error.strerror or str(error)
-        )
-        raise ReferenceFileError(f"{path}: {reason.splitlines()[0]}") from error
+    except (OSError, ValueError) as error:
+        raise ReferenceFileError(f"{path}: {reason(error, path)}") from error
     tables = {hdu.name: hdu.data for hdu in rest if not hdu.is_image}
     return headers, pixels, tables
 
@@ -169,7 +168,7 @@ def _asdf_contents(path):
     from stdatamodels.jwst import datamodels
 
     with ignored(), datamodels.open(str(path)) as model:
-        model.on_save()
+        model.on_save(str(path))
         hdus = fits_support.to_fits(model._instance, model._schema)
         headers = {hdu.name or "PRIMARY": hdu.header for hdu in hdus}
         images = [hdu for hdu in hdus if isinstance(hdu, fits.ImageHDU) and hdu.data is not None]
@@ -180,6 +179,8 @@ def _asdf_contents(path):
 
 class InMemory(Pixels):
     """Pixels that are in memory already; reads like Pixels in a file."""
+
+    words: np.ndarray
 
     def __init__(self, path, name, array):
         super().__init__(path, name, 0, array.shape, np.dtype(array.dtype.newbyteorder("=")))

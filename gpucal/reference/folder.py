@@ -1,6 +1,7 @@
 """A folder of reference files, chosen by their headers."""
 
 from pathlib import Path
+from typing import Any
 
 from gpucal.errors import ConfigError, ReferenceFileError
 
@@ -105,7 +106,7 @@ def _header(file):
     if not reftype:
         return None
     words = ("INSTRUME", "DETECTOR", "SUBARRAY", "FILTER", "PUPIL", "READPATT")
-    header = {word: str(keywords.get(word) or "").strip().upper() for word in words}
+    header: dict[str, Any] = {word: str(keywords.get(word) or "").strip().upper() for word in words}
     header["REFTYPE"], header["USEAFTER"] = reftype, str(keywords.get("USEAFTER") or "").strip()
     header["corner"] = tuple(keywords.get(word) for word in ("SUBSTRT2", "SUBSTRT1"))
     header["size"] = tuple(keywords.get(word) for word in ("SUBSIZE2", "SUBSIZE1"))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gpucal.errors import Skip
+from gpucal.model.image import Slopes
 from gpucal.step import Step
 
 
@@ -17,7 +18,7 @@ class GainScale(Step):
             factor = gain.keyword("GAINFACT")
         if factor is None:
             raise Skip("no GAINFACT")
-        for model in slopes:
+        for model in slopes if isinstance(slopes, Slopes) else [slopes]:
             model.data *= factor
             model.err *= factor
             model.var_poisson *= factor**2

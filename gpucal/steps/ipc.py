@@ -46,7 +46,7 @@ def science_area(ramp):
     ):
         first = max(0, border - window.start)
         last = window.stop - window.start - max(0, window.stop - (size - border))
-        edges.append(slice(first, last))
+        edges.append(slice(first, max(first, last)))
     return edges
 
 

@@ -1,6 +1,6 @@
 """Jump: find the cosmic rays that hit during a ramp, as steps between groups that are too large.
 
-Source: Anderson & Gordon 2011 (PASP 123, 1237), the two-point difference method; the JWST documentation of the jump step.
+Source: Anderson & Gordon 2011 (PASP 123, 1237), the two-point difference method; the JWST documentation of the step.
 """
 
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ class Jump(Step):
         group_time = ramp.need("exposure.group_time")
         groups = [int(time // group_time) for time in (self.after_jump_flag_time1, self.after_jump_flag_time2)]
         if any(groups):
-            middle = gain.made("median", lambda: np.float32(xp.nanmedian(gain.data)))
+            middle = gain.made("median", lambda: np.float32(float(xp.nanmedian(gain.data))))
             sizes = [float(np.float32(dn) * middle) for dn in (self.after_jump_flag_dn1, self.after_jump_flag_dn2)]
             for start, scratch in pixel_chunks(ramp):
                 flag_after_jumps(

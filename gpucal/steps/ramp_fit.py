@@ -8,7 +8,7 @@ import ctypes.util
 import functools
 import logging
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -162,9 +162,9 @@ def suppress_lone_groups(groupdq):
 
 @kernel
 def fit_ramps(
-    ramp, groupdq, pixeldq, gain, readnoise, dark, zeroframe, weights, scratch, rate, rate_err, rate_poisson, rate_noise,
-    rate_dq, ints, ints_err, ints_poisson, ints_noise, ints_dq, start, first, ngroups, nframes, lone_groups, group_time,
-    frame_time, one_group_time,
+    ramp, groupdq, pixeldq, gain, readnoise, dark, zeroframe, weights, scratch, rate, rate_err, rate_poisson,
+    rate_noise, rate_dq, ints, ints_err, ints_poisson, ints_noise, ints_dq, start, first, ngroups, nframes, lone_groups,
+    group_time, frame_time, one_group_time,
 ):  # fmt: skip
     """Fit and average the slopes of the pixels from start on; write rates, errors, variances and flags."""
     here = slice(start, start + len(scratch))
@@ -318,7 +318,7 @@ class _Fit:
         columns = np.arange(at.size)
         signal = np.where(self.rate[at] > 0, self.rate[at] + self.dark[at], self.dark[at])
         if n <= 2:
-            time = self.group
+            time: Any = self.group
             if n == 1:
                 time = np.where(ramp.lone[at], self.one_group, np.where(ramp.zero[at], self.frame, self.group))
             first, last = values[start, columns], values[start + n - 1, columns]

@@ -121,9 +121,8 @@ def neighbourhood(planes, reach, combine):
     for axis in (-2, -1):
         line = result.copy()
         for shift in range(1, min(reach, planes.shape[axis] - 1) + 1):
-            ahead, behind = [slice(None)] * planes.ndim, [slice(None)] * planes.ndim
-            ahead[axis], behind[axis] = slice(shift, None), slice(None, -shift)
-            ahead, behind = tuple(ahead), tuple(behind)
+            rest = (slice(None),) * (-1 - axis)
+            ahead, behind = (..., slice(shift, None), *rest), (..., slice(None, -shift), *rest)
             combine(result[ahead], line[behind], out=result[ahead])
             combine(result[behind], line[ahead], out=result[behind])
     return result

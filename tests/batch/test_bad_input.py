@@ -1,4 +1,4 @@
-"""Each thing that can be wrong with an input is one line naming the file and the cause; the other exposures are done."""
+"""What can be wrong with an input is one line naming the file and the cause; the other exposures are done."""
 
 import shutil
 import subprocess
