@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import hashlib
+import json
 import os
 import platform
 import re
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from gpucal.errors import DeviceError
 
@@ -49,15 +51,15 @@ def cuda_function(source, name):
 
 def host_function(source, name):
     """Load the host build of a kernel, compiling it first unless the same text was compiled before."""
-    compiler, openmp = find()
+    compiler = find()
     library = _library(source, name)
     if not library.exists():
         library.parent.mkdir(parents=True, exist_ok=True)
         scratch = library.with_suffix(f".{os.getpid()}")
-        command = [compiler, *HOST_FLAGS, *openmp, "-o", scratch, "-"]
+        command = [compiler.path, *HOST_FLAGS, *compiler.openmp, "-o", scratch, "-"]
         build = subprocess.run(command, input=source, text=True, capture_output=True)
         if build.returncode:
-            raise DeviceError(f"{compiler} cannot compile {name}.cu: {_first_error(build.stderr)}")
+            raise DeviceError(f"{compiler.path} cannot compile {name}.cu: {_first_error(build.stderr)}")
         scratch.replace(library)  # atomic, so that two processes may build at once
     function = ctypes.CDLL(str(library))[name]
     function.restype = None
@@ -70,8 +72,7 @@ def is_cached(source, name):
 
 
 def _library(source, name):
-    compiler, openmp = find()
-    text = "\n".join([source, compiler, *HOST_FLAGS, *openmp, _version(compiler), _cpu()])
+    text = "\n".join([source, *HOST_FLAGS, *find().openmp, find().path, find().version, _cpu()])
     return cache() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}.so"
 
 
@@ -81,35 +82,61 @@ def warm(kernels):
         list(pool.map(lambda kernel: kernel.host, kernels))
 
 
+class Compiler(NamedTuple):
+    """A host compiler that works."""
+
+    path: str
+    openmp: tuple[str, ...]  # its flags for using all cores; empty if it cannot
+    version: str
+
+
 @functools.cache
 def find():
-    """Return the host compiler's path and its OpenMP flags; DeviceError if there is none that works."""
+    """Return the host compiler; DeviceError if there is none that works."""
     tried = []
     for name in filter(None, (os.environ.get("CXX"), "g++", "clang++", "c++")):
         path = shutil.which(name)
-        if not path:
-            continue
-        for openmp in (("-fopenmp",), ()):
-            test = subprocess.run(
-                [path, *HOST_FLAGS, *openmp, "-o", os.devnull, "-"],
-                input="#include <cmath>\n",
-                text=True,
-                capture_output=True,
-            )
-            if test.returncode == 0:
-                return path, openmp
-        tried.append(f"{name} fails: {_first_error(test.stderr)}")
+        if path:
+            found = _known(path) or _tried(path)
+            if isinstance(found, Compiler):
+                return found
+            tried.append(f"{name} fails: {found}")
     raise DeviceError("; ".join(tried) or "no C++ compiler found")
+
+
+def _tried(path):
+    """Return the compiler at path, noted for the next run, or a text with its error."""
+    for openmp in (("-fopenmp",), ()):
+        command = [path, *HOST_FLAGS, *openmp, "-o", os.devnull, "-"]
+        test = subprocess.run(command, input="#include <cmath>\n", text=True, capture_output=True)
+        if test.returncode == 0:
+            version = subprocess.run([path, "--version"], text=True, capture_output=True).stdout
+            found = Compiler(path, openmp, version)
+            note = _note(path)
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps(found))
+            return found
+    return _first_error(test.stderr)
+
+
+def _known(path):
+    """Return what an earlier run found of the very same program, or None."""
+    try:
+        path, openmp, version = json.loads(_note(path).read_text())
+    except (OSError, ValueError):
+        return None
+    return Compiler(path, tuple(openmp), version)
+
+
+def _note(path):
+    about = os.stat(path)
+    text = "\n".join([path, *HOST_FLAGS, str(about.st_size), str(about.st_mtime_ns), _cpu()])
+    return cache() / f"compiler-{hashlib.sha256(text.encode()).hexdigest()[:20]}.json"
 
 
 def cache():
     """The folder of compiled host kernels."""
     return Path(os.environ.get("GPUCAL_CACHE", "~/.cache/gpucal")).expanduser() / "kernels"
-
-
-@functools.cache
-def _version(compiler):
-    return subprocess.run([compiler, "--version"], text=True, capture_output=True).stdout
 
 
 @functools.cache

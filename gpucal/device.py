@@ -67,9 +67,11 @@ def _cuda():
 
 
 def _host(note):
-    path, openmp = compiler.find()
+    found = compiler.find()
     kernel.numpy_arrays_run_on = "host"
-    return Device("host", f"kernels compiled by {path}{'' if openmp else ' for one core (no OpenMP)'}{note}")
+    return Device(
+        "host", f"kernels compiled by {found.path}{'' if found.openmp else ' for one core (no OpenMP)'}{note}"
+    )
 
 
 def array_module(array):
@@ -79,6 +81,11 @@ def array_module(array):
 
         return cupy
     return np
+
+
+def nan_to_zero(array):
+    """Replace NaN by 0, in place, and return the array."""
+    return array_module(array).nan_to_num(array, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
 
 
 def to_host(array):

@@ -44,6 +44,10 @@ class Reference:
             self._made[key] = make()
         return self._made[key]
 
+    def take(self, name):
+        """Return an array without keeping it, for a made() that keeps what it makes of it instead."""
+        return self._made.pop(name) if name in self._made else self._array(name)
+
     @property
     def nbytes(self):
         """Bytes held on the device."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gpucal.device import array_module
+from gpucal.device import array_module, nan_to_zero
 from gpucal.errors import ReferenceFileError, Skip
 from gpucal.kernel import kernel
 from gpucal.step import Step
@@ -69,8 +69,7 @@ def _match(dark, integration, ngroups, nframes, groupgap):
     if ngroups * nframes + (ngroups - 1) * groupgap > stored * its_frames + (stored - 1) * its_gap:
         return _extrapolated(dark, offset, ngroups, nframes, groupgap)
     if (its_frames, its_gap) == (nframes, groupgap):
-        whole = dark.planes("data", offset, ngroups)
-        return xp.nan_to_num(whole, copy=False, nan=0.0, posinf=xp.inf, neginf=-xp.inf)
+        return nan_to_zero(dark.planes("data", offset, ngroups))
     groups = None
     for group in range(ngroups):
         frames = dark.planes("data", offset + group * (nframes + groupgap), nframes)
@@ -92,8 +91,7 @@ def _extrapolated(dark, offset, ngroups, nframes, groupgap):
     known = dark.planes("data", offset, stored)
     rate = known[-1] - known[-2]
     steps = xp.arange(1, more + 1).reshape(-1, 1, 1)
-    whole = xp.concatenate([known, steps * rate.astype("f8") + known[-1]])
-    whole = xp.nan_to_num(whole, copy=False, nan=0.0, posinf=xp.inf, neginf=-xp.inf)
+    whole = nan_to_zero(xp.concatenate([known, steps * rate.astype("f8") + known[-1]]))
     if (its_frames, its_gap) == (nframes, groupgap):
         return whole[:ngroups]
     groups = xp.empty((ngroups, *whole.shape[1:]), "f4")

@@ -34,14 +34,15 @@ def usable_coefficients(linearity):
 
     That is a pixel flagged NO_LIN_CORR, with a NaN among its coefficients, or without a linear term.
     """
-    xp = array_module(linearity.coeffs)
-    coeffs, flags = linearity.coeffs, linearity.dq
+    coeffs, flags = linearity.take("coeffs"), linearity.take("dq")
+    xp = array_module(coeffs)
     unusable = (flags & PIXEL.NO_LIN_CORR != 0) | (coeffs[1] == 0)
     for term in coeffs:
         unusable |= xp.isnan(term)
     coeffs[:, unusable] = 0
     coeffs[1, unusable] = 1
-    return coeffs, flags | unusable * xp.uint32(PIXEL.NO_LIN_CORR)
+    flags |= unusable * xp.uint32(PIXEL.NO_LIN_CORR)
+    return coeffs, flags
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gpucal.device import array_module
+from gpucal.device import nan_to_zero
 from gpucal.errors import ReferenceFileError
 from gpucal.step import Step
 
@@ -13,11 +13,10 @@ class Reset(Step):
 
     def process(self, ramp, reset):
         """Subtract in place from as many groups as the reference covers; a NaN in it counts as 0."""
-        xp = array_module(ramp.data)
         known = reset.keyword("NINTS"), reset.keyword("NGROUPS")
         if None in known:
             raise ReferenceFileError(f"{reset.path}: keyword {'NINTS' if known[0] is None else 'NGROUPS'} is missing")
-        anomaly = reset.made("anomaly", lambda: xp.nan_to_num(reset.data, nan=0.0, posinf=xp.inf, neginf=-xp.inf))
+        anomaly = reset.made("anomaly", lambda: nan_to_zero(reset.take("data")))
         groups = min(ramp.shape[1], known[1])
         first = (ramp.meta.exposure.integration_start or 1) - 1
         for integration, data in enumerate(ramp.data, start=first):

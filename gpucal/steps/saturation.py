@@ -60,11 +60,11 @@ class Saturation(Step):
 
 def usable_threshold(saturation):
     """Return the thresholds and flags of a reference: what cannot be checked gets a threshold beyond reach."""
-    xp = array_module(saturation.data)
-    unknown = xp.isnan(saturation.data)
-    flags = saturation.dq | unknown * xp.uint32(PIXEL.NO_SAT_CHECK)
-    unchecked = flags & PIXEL.NO_SAT_CHECK != 0
-    return xp.where(unchecked, xp.float32(ABOVE_CONVERTER), saturation.data), flags
+    threshold, flags = saturation.take("data"), saturation.take("dq")
+    xp = array_module(threshold)
+    flags |= xp.isnan(threshold) * xp.uint32(PIXEL.NO_SAT_CHECK)
+    threshold[flags & PIXEL.NO_SAT_CHECK != 0] = ABOVE_CONVERTER
+    return threshold, flags
 
 
 def dilution_factors(ngroups, nframes):

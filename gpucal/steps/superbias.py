@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gpucal.device import array_module
+from gpucal.device import array_module, nan_to_zero
 from gpucal.step import Step
 
 
@@ -14,7 +14,7 @@ class Superbias(Step):
         """Subtract; a bias that is NaN counts as 0, a zero frame that is 0 is bad and stays 0."""
         xp = array_module(ramp.data)
         ramp.pixeldq |= superbias.dq
-        bias = superbias.made("bias", lambda: xp.nan_to_num(superbias.data, nan=0.0, posinf=xp.inf, neginf=-xp.inf))
+        bias = superbias.made("bias", lambda: nan_to_zero(superbias.data.copy()))
         ramp.data -= bias
         if ramp.zeroframe is not None:
             ramp.zeroframe = xp.where(ramp.zeroframe == 0, ramp.zeroframe, ramp.zeroframe - bias)
