@@ -2,7 +2,7 @@
 
 Each array parameter carries its shape in a trailing comment, `float* ramp,  // (nints, ngroups, npix)  DN`. That line
 gives the dtype, the shape, whether the array is written (no const) and the value of every size parameter; `or null`
-after the shape makes None acceptable; FOR_EACH(p, npix) or FOR_EACH_2D gives the launch size. Where the arrays live
+after the shape makes None acceptable; FOR_EACH(p, npix) and its kin give the launch size. Where the arrays live
 picks the path: CuPy arrays run on the GPU; NumPy arrays run through the host compiler, or through the twin if
 `numpy_arrays_run_on` is "numpy".
 """
@@ -26,7 +26,7 @@ numpy_arrays_run_on = "host"  # or "numpy": the twin; set by gpucal.device
 CTYPES = {"float": "f4", "double": "f8", "int": "i4", "i64": "i8", "u8": "u1", "u16": "u2", "u32": "u4"}
 SIGNATURE = re.compile(
     r"KERNEL\s+(\w+)\s*\((.*?)\)\s*\{.*?"  # name, parameters
-    r"FOR_EACH(?:_2D\s*\(\s*\w+\s*,([\w\s*]+),\s*\w+\s*,|\s*\(\s*\w+\s*,)([\w\s*]+)\)",  # launch sizes
+    r"FOR_EACH(?:_2D\s*\(\s*\w+\s*,([\w\s*]+),\s*\w+\s*,|(?:_TILE)?\s*\(\s*\w+\s*,)([\w\s*]+)\)",  # launch sizes
     re.S,
 )
 PARAMETER = re.compile(

@@ -21,6 +21,17 @@ struct Steps {
     return ramp[now] * gain - ramp[before] * gain;
   }
 
+  // Write the sizes of all differences of the pixel that are not NaN; return their number.
+  DEVICE_MEMBER int sizes(float* values) const {
+    int n = 0;
+    for (int integration = 0; integration < nints; ++integration)
+      for (int g = 1; g < ngroups; ++g) {
+        const float d = fabsf((*this)(integration, g));
+        if (!isnan(d)) values[n++] = d;
+      }
+    return n;
+  }
+
   // The median of all differences of the pixel, NaN if there is none; values has room for all of them.
   DEVICE_MEMBER double median_of_all(float* values) const {
     int n = 0;
@@ -41,4 +52,35 @@ DEVICE double scatter(double median, float readnoise, float gain, int nframes) {
   const float r = readnoise * gain;
   const double sigma = sqrt(fabs(median) + (double)(r * r) / (double)nframes);
   return sigma == 0 ? (double)NAN : sigma;
+}
+
+// Write the sizes of the differences of a tile of pixels from p on (those from `end` on repeat the last), lane by lane and
+// sorted upwards, and how many each lane has. A whole tile is a case of its own so that the compiler sees neighbours.
+template <bool WHOLE>
+DEVICE void sort_differences(
+    const float* ramp, const u8* groupdq, const float* gain, i64 npix, int nints, int ngroups, i64 p, i64 end,
+    float (*sizes)[LANES], int* known)
+{
+  float lane_gain[LANES], before[LANES], unused[LANES];  // unused: infinite if the group before is not to be used, else 0
+  FOR_LANES(l) lane_gain[l] = gain[WHOLE || p + l < end ? p + l : end - 1];
+  int row = 0;
+  for (int integration = 0; integration < nints; ++integration)
+    for (int g = 0; g < ngroups; ++g) {
+      const i64 at = ((i64)integration * ngroups + g) * npix;
+      FOR_LANES(l) {
+        const i64 q = at + (WHOLE || p + l < end ? p + l : end - 1);
+        const float now = ramp[q] * lane_gain[l], penalty = groupdq[q] & BAD ? INFINITY : 0.f;
+        if (g) {
+          const float d = fabsf(now - before[l]) + penalty + unused[l];
+          sizes[row][l] = d < INFINITY ? d : INFINITY;  // NaN becomes infinite too
+        }
+        before[l] = now;
+        unused[l] = penalty;
+      }
+      row += g > 0;
+    }
+  FOR_LANES(l) known[l] = 0;
+  for (int i = 0; i < row; ++i)
+    FOR_LANES(l) known[l] += sizes[i][l] < INFINITY;
+  sort_columns(sizes, row);
 }

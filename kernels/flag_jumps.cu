@@ -6,6 +6,38 @@
 // Twin: gpucal/steps/jump.py
 #include "differences.cuh"
 
+// The sizes of a pixel's differences, sorted upwards.
+struct Sizes {
+  const float* sorted;
+  int stride, count;
+  DEVICE_MEMBER double operator[](int i) const { return (double)sorted[i * stride]; }
+};
+
+struct Thresholds { double four, three, two; };  // sigma; for so many differences or more
+
+// The range [low, high] of sizes that remain when the outliers are taken out; the whole range if there is none.
+DEVICE void keep(const Sizes size, float readnoise, float gain, int nframes, const Thresholds limit, int* low, int* high) {
+  int first = 0, last = size.count - 1;
+  for (bool again = false; last - first + 1 >= 2; again = true) {
+    const int left = last - first + 1;
+    int top = last;
+    if (left == 2) top = first;
+    if (left >= 4) while (top >= first && size[top] == size[last]) --top;
+    const int k = top - first + 1;
+    if (k == 0) break;
+    const double exact = (size[first + (k - 1) / 2] + size[first + k / 2]) / 2;
+    const double median = again ? (double)(float)exact : exact;  // the official pipeline stores later medians so
+    const double sigma = scatter(median, readnoise, gain, nframes);
+    const float above = fabsf((float)(size[last] - median)), below = fabsf((float)(size[first] - median));
+    const float largest = above > below ? above : below;
+    if (!((double)largest / sigma > (left >= 4 ? limit.four : left == 3 ? limit.three : limit.two))) break;
+    while (last >= first && fabsf((float)(size[last] - median)) == largest) --last;
+    while (first <= last && fabsf((float)(size[first] - median)) == largest) ++first;
+  }
+  *low = first;
+  *high = last;
+}
+
 KERNEL flag_jumps(
     const float* __restrict__ ramp,       // (nints, ngroups, npix)  DN
     u8*          __restrict__ groupdq,    // (nints, ngroups, npix)
@@ -15,44 +47,31 @@ KERNEL flag_jumps(
     const i64 npix, const int nints, const int ngroups, const i64 count, const i64 nscratch, const i64 start,
     const int nframes, const double four, const double three, const double two)
 {
-  FOR_EACH(i, count) {
-    const i64 p = start + i;
-    const Steps step = {ramp + p, groupdq + p, npix, gain[p], nints, ngroups};
-    float few[FEW];
-    float* size = nscratch ? scratch + i * nscratch : few;
-    int n = 0;
-    for (int integration = 0; integration < nints; ++integration)
-      for (int g = 1; g < ngroups; ++g) {
-        const float d = fabsf(step(integration, g));
-        if (!isnan(d)) size[n++] = d;
+  const Thresholds limit = {four, three, two};
+  FOR_EACH_TILE(first, count) {
+    float few[FEW][LANES];
+    int known[LANES];
+    if (!nscratch && first + LANES <= count)
+      sort_differences<true>(ramp, groupdq, gain, npix, nints, ngroups, start + first, start + count, few, known);
+    else if (!nscratch)
+      sort_differences<false>(ramp, groupdq, gain, npix, nints, ngroups, start + first, start + count, few, known);
+    for (int l = 0; l < LANES && first + l < count; ++l) {
+      const i64 p = start + first + l;
+      const Steps step = {ramp + p, groupdq + p, npix, gain[p], nints, ngroups};
+      Sizes size = {&few[0][l], LANES, known[l]};
+      if (nscratch) {
+        float* own = scratch + (first + l) * nscratch;
+        size = {own, 1, step.sizes(own)};
+        sort(own, size.count);
       }
-    if (n < 2) continue;
-    sort(size, n);
-
-    int low = 0, high = n - 1;  // what is left of the sorted sizes
-    for (bool again = false; high - low + 1 >= 2; again = true) {
-      const int left = high - low + 1;
-      int top = high;
-      if (left == 2) top = low;
-      if (left >= 4) while (top >= low && size[top] == size[high]) --top;
-      const int k = top - low + 1;
-      if (k == 0) break;
-      const double exact = k % 2 ? (double)size[low + k / 2] : ((double)size[low + k / 2 - 1] + (double)size[low + k / 2]) / 2;
-      const double median = again ? (double)(float)exact : exact;  // the official pipeline stores later medians so
-      const double sigma = scatter(median, readnoise[p], gain[p], nframes);
-      const float above = fabsf((float)(size[high] - median)), below = fabsf((float)(size[low] - median));
-      const float largest = above > below ? above : below;
-      if (!((double)largest / sigma > (left >= 4 ? four : left == 3 ? three : two))) break;
-      while (high >= low && fabsf((float)(size[high] - median)) == largest) --high;
-      while (low <= high && fabsf((float)(size[low] - median)) == largest) ++low;
+      int low, high;
+      keep(size, readnoise[p], gain[p], nframes, limit, &low, &high);
+      if (low == 0 && high == size.count - 1) continue;
+      for (int integration = 0; integration < nints; ++integration)
+        for (int g = 1; g < ngroups; ++g) {
+          const double d = fabs((double)step(integration, g));
+          if (d < size[low] || d > size[high]) groupdq[p + step.at(integration, g)] |= JUMP_DET;
+        }
     }
-    if (low == 0 && high == n - 1) continue;
-
-    const float smallest = size[low], greatest = size[high];
-    for (int integration = 0; integration < nints; ++integration)
-      for (int g = 1; g < ngroups; ++g) {
-        const float d = fabsf(step(integration, g));
-        if (d < smallest || d > greatest || (!isnan(d) && low > high)) groupdq[p + step.at(integration, g)] |= JUMP_DET;
-      }
   }
 }

@@ -5,6 +5,9 @@
 //                              consecutive b, which the compiler can vectorise if the body is simple, and what is read
 //                              for these b is still in the cache when the next a needs it.
 //
+//   FOR_EACH_TILE(first, n)    for what sorts: LANES neighbours, first, first + 1, ... at a time on the host, where
+//                              FOR_LANES(l) makes the compiler work on all of them at once; on the GPU a tile is one lane.
+//
 // Leave an iteration with `continue`, never with `return`. Parallel iterations may write only what belongs to their own
 // index, or use the atomics below.
 #pragma once
@@ -29,6 +32,9 @@ typedef long long i64;
     for (i64 ab_ = blockIdx.x * (i64)blockDim.x + threadIdx.x, end_ = (i64)(na) * (nb); ab_ < end_; \
          ab_ += (i64)gridDim.x * blockDim.x)                                      \
       for (i64 a = ab_ / (nb), b = ab_ % (nb), once_ = 1; once_; once_ = 0)
+  #define LANES 1
+  #define FOR_EACH_TILE(first, n) FOR_EACH(first, n)
+  #define FOR_LANES(l) for (int l = 0; l < LANES; ++l)
   DEVICE void atomic_add(u32* to, u32 v) { atomicAdd(to, v); }
 #else  // host C++
   #include <cmath>
@@ -46,6 +52,10 @@ typedef long long i64;
     for (i64 b##_0 = 0; b##_0 < (i64)(nb); b##_0 += 2048)                         \
       for (i64 a = 0; a < (i64)(na); ++a)                                         \
         for (i64 b = b##_0, b##_1 = b##_0 + 2048 < (nb) ? b##_0 + 2048 : (nb); b < b##_1; ++b)
+  #define LANES 16
+  #define FOR_EACH_TILE(first, n) \
+    _Pragma("omp parallel for schedule(static)") for (i64 first = 0; first < (i64)(n); first += LANES)
+  #define FOR_LANES(l) _Pragma("omp simd") for (int l = 0; l < LANES; ++l)
   DEVICE void atomic_add(u32* to, u32 v) { __atomic_fetch_add(to, v, __ATOMIC_RELAXED); }
 #endif
 

@@ -45,6 +45,18 @@ DEVICE T pairwise_sum(F value, const i64 n) {
   }
 }
 
+// Sort each lane's column of values[0..n) upwards, by swaps without branches: all lanes at once on the host.
+template <class T>
+DEVICE void sort_columns(T (*values)[LANES], const int n) {
+  for (int pass = 0; pass < n; ++pass)
+    for (int i = pass % 2; i + 1 < n; i += 2)
+      FOR_LANES(l) {
+        const T a = values[i][l], b = values[i + 1][l];
+        values[i][l] = b < a ? b : a;
+        values[i + 1][l] = b < a ? a : b;
+      }
+}
+
 // Sort values[0..n) upwards (Shell's sort: short for a handful of values, fit for a thousand).
 template <class T>
 DEVICE void sort(T* values, const int n) {

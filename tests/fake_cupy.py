@@ -417,7 +417,7 @@ def _parameter(declaration):
 
 @functools.cache
 def _compiled(source, name):
-    path, _ = compiler.find()
+    path = compiler.find().path
     command = [path, "-x", "c++", "-std=c++17", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off"]
     key = hashlib.sha256("\n".join([source, *command]).encode()).hexdigest()
     library = compiler.cache() / f"stand-in-{name}-{key[:20]}.so"

@@ -61,7 +61,7 @@ def test_line_numbers_are_those_of_the_files(host, sources):
         broken = sources.parent / name
         whole = broken.read_text()
         broken.write_text(whole.replace("int ", "nonsense "))
-        path, _ = compiler.find()
+        path = compiler.find().path
         build = subprocess.run(
             [path, "-x", "c++", "-fsyntax-only", "-"], input=compiler.expand(sources), text=True, capture_output=True
         )
