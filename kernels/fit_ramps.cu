@@ -39,18 +39,6 @@ struct Integration {
   }
 };
 
-// The groups of an integration that begins at data and flags; a short one is copied to the lane's own memory.
-struct Short { float data[FEW]; u8 flags[FEW]; };
-
-DEVICE Integration take(const float* data, const u8* flags, i64 npix, int ngroups, bool after_cut, Short& own) {
-  if (ngroups > FEW) return {data, flags, npix, ngroups, after_cut, 0.f};
-  for (int g = 0; g < ngroups; ++g) {
-    own.data[g] = data[g * npix];
-    own.flags[g] = flags[g * npix];
-  }
-  return {own.data, own.flags, 1, ngroups, after_cut, 0.f};
-}
-
 struct Counts { int good, unused, saturated; u8 any; };  // groups of an integration; any: all their flags together
 
 DEVICE Counts count_flags(const Integration& ramp) {
@@ -63,6 +51,28 @@ DEVICE Counts count_flags(const Integration& ramp) {
     c.any |= q;
   }
   return c;
+}
+
+// The groups of an integration for a tile of neighbouring pixels, in the lanes' own memory, and all flags of each lane.
+struct Tile { float data[FEW][LANES]; u8 flags[FEW][LANES], any[LANES]; };
+
+// Lanes beyond `lanes` repeat the last.
+DEVICE void take(const float* data, const u8* flags, i64 npix, int ngroups, int lanes, Tile& tile) {
+  for (int l = 0; l < LANES; ++l) tile.any[l] = 0;
+  for (int g = 0; g < ngroups; ++g, data += npix, flags += npix)
+    if (lanes == LANES)
+      FOR_LANES(l) {
+        tile.data[g][l] = data[l];
+        tile.flags[g][l] = flags[l];
+        tile.any[l] |= flags[l];
+      }
+    else
+      for (int l = 0; l < LANES; ++l) {
+        const int from = l < lanes ? l : lanes - 1;
+        tile.data[g][l] = data[from];
+        tile.flags[g][l] = flags[from];
+        tile.any[l] |= flags[from];
+      }
 }
 
 // The median of the usable differences of an integration, DN/s; of the first group alone if there is none.
@@ -79,6 +89,32 @@ DEVICE double median_rate(const Integration& ramp, double* values, const Timing&
   }
   if (n == 0) return isnan(first) ? 0 : first;
   return median(values, n);
+}
+
+// The same for a tile.
+DEVICE void median_rates(const Tile& tile, int ngroups, const Timing& time, double* rates) {
+  double steps[FEW][LANES], first[LANES], before[LANES];
+  int known[LANES];
+  for (int g = 0; g < ngroups; ++g)
+    FOR_LANES(l) {
+      const u8 q = tile.flags[g][l];
+      const double now = q & BAD ? (double)NAN : tile.data[g][l] / time.group;
+      if (g == 0) {
+        first[l] = now;
+        known[l] = 0;
+      } else {
+        const double d = q & JUMP_DET ? (double)NAN : now - before[l];
+        const bool is_known = d == d;
+        known[l] += is_known;
+        steps[g - 1][l] = is_known ? d : INFINITY;
+      }
+      before[l] = now;
+    }
+  sort_columns(steps, ngroups - 1);
+  for (int l = 0; l < LANES; ++l) {
+    const int n = known[l];
+    rates[l] = n ? (steps[(n - 1) / 2][l] + steps[n / 2][l]) / 2 : first[l];
+  }
 }
 
 struct Fit { double slope, poisson, noise; };  // DN/s and (DN/s)^2
@@ -147,6 +183,116 @@ DEVICE int next_segment(const Integration& ramp, int g, int* n) {
 
 struct Sums { double slope, poisson, noise, total; };  // sums of inverse variances, and of slopes over noise variance
 
+struct Slope { double value, err, poisson, noise; u32 dq; };
+
+// What the integrations of a pixel add up to.
+struct Total {
+  double rate;         // the sum of their median rates, DN/s
+  Sums sums;
+  u32 dq;
+  int unusable, saturated;
+  bool partly_saturated;
+};
+
+// An integration and the part that its first group may have to play.
+struct Case {
+  Integration ramp;
+  Counts groups;
+  bool lone;           // the first group is the only good one, and is to be used
+  double alone;        // s: the time that a segment of one group stands for
+
+  DEVICE_MEMBER bool zero() const { return ramp.zeroframe != 0; }
+};
+
+// zeroframe: DN, or null; it stands in where no group is good.
+DEVICE Case judge(const Integration& ramp, u8 any, bool lone_groups, const float* zeroframe, const Timing& time) {
+  Case one = {ramp, {ramp.ngroups, 0, 0, 0}, false, time.group};
+  if (any) one.groups = count_flags(ramp);
+  if (!lone_groups) return one;
+  one.lone = one.groups.good == 1 && ramp.flag(0) == 0;
+  if (one.groups.good == 0 && zeroframe && *zeroframe != 0) {
+    one.ramp.zeroframe = *zeroframe;
+    one.groups.unused -= 1;
+    if (one.groups.saturated == ramp.ngroups) one.groups.saturated -= 1;
+  }
+  one.alone = one.lone ? time.one_group : one.zero() ? time.frame : time.group;
+  return one;
+}
+
+// Fit the segments of an integration, add them to the pixel's sums, and average them.
+DEVICE Slope fit_integration(const Case& one, const Pixel& pixel, u32 base_dq, const Timing& time, const float* weights,
+                             int nlengths, int nweights, Total& total) {
+  const Integration& ramp = one.ramp;
+  const u8 any = one.groups.any;
+  Slope slope = {0, 0, 0, 0, base_dq | (any & (JUMP_DET | PERSISTENCE))};
+  total.dq |= any & (JUMP_DET | PERSISTENCE);
+  bool usable = true;
+  if (ramp.flag(0) & SATURATED) {
+    slope.dq |= BAD;
+    slope.value = NAN;
+    usable = false;
+  }
+  if (one.groups.unused == ramp.ngroups) {
+    slope.dq |= DO_NOT_USE | (one.groups.saturated == ramp.ngroups ? SATURATED : 0);
+    usable = false;
+  }
+  int n, longest = any ? 0 : ramp.ngroups;
+  if (any && usable)
+    for (int s = next_segment(ramp, 0, &n); n; s = next_segment(ramp, s + n, &n)) if (n > longest) longest = n;
+  if (usable && longest) {
+    Sums in = {0, 0, 0, 0};
+    for (int s = next_segment(ramp, 0, &n); n; s = next_segment(ramp, s + n, &n)) {
+      if (longest > 1 && n == 1) continue;
+      const Fit fit = n == 1 ? fit_one(ramp, s, pixel, one.alone)
+                    : n == 2 ? fit_two(ramp, s, pixel, time.group)
+                    : fit_line(ramp, s, n, pixel, time.group, weights, nlengths, nweights);
+      in.noise += 1. / fit.noise;
+      if (fit.poisson > 0) in.poisson += 1. / fit.poisson;
+      in.total += 1. / (fit.poisson + fit.noise);
+      in.slope += fit.slope / fit.noise;
+      if (longest == 1) break;  // of several lone groups only the first counts
+    }
+    if (in.poisson > 0) slope.poisson = 1. / in.poisson;
+    if (slope.poisson >= TOO_LARGE) slope.poisson = 0;
+    slope.noise = 1. / in.noise;
+    if (slope.noise >= TOO_LARGE) slope.noise = 0;
+    if (slope.dq & BAD) {
+      slope.value = NAN;
+      slope.poisson = slope.noise = 0;
+    } else {
+      slope.value = in.slope * slope.noise;
+      const double variance = 1. / in.total;
+      slope.err = variance > TOO_LARGE ? 0 : sqrt(variance);
+    }
+    if (in.poisson > 0) total.sums.poisson += in.poisson;
+    total.sums.noise += in.noise;
+    total.sums.slope += in.slope;
+  }
+  if (slope.dq & DO_NOT_USE) { ++total.unusable; slope.value = NAN; }
+  if (slope.dq & SATURATED) { ++total.saturated; slope.value = NAN; }
+  if (one.groups.saturated > 0) { slope.dq |= SATURATED; total.partly_saturated = true; }
+  return slope;
+}
+
+// Average the integrations of a pixel.
+DEVICE Slope average(const Total& total, int nints) {
+  const Sums& sum = total.sums;
+  Slope slope = {sum.slope, 0, sum.poisson > 0 ? 1. / sum.poisson : sum.poisson, sum.noise > 0 ? 1. / sum.noise : sum.noise,
+                 total.dq};
+  if (total.unusable == nints) slope.dq |= DO_NOT_USE;
+  if (total.saturated == nints) slope.dq |= SATURATED;
+  if (slope.poisson >= TOO_LARGE || slope.poisson < 0) slope.poisson = 0;
+  if (slope.noise >= TOO_LARGE) slope.noise = 0;
+  slope.err = sqrt(slope.poisson + slope.noise);
+  if (slope.dq & BAD) {
+    slope.value = NAN;
+    slope.poisson = slope.noise = slope.err = 0;
+  }
+  if (total.partly_saturated) slope.dq |= SATURATED;
+  slope.value *= slope.noise;
+  return slope;
+}
+
 KERNEL fit_ramps(
     const float* __restrict__ ramp,       // (nints, nall, npix)  DN
     const u8*    __restrict__ groupdq,    // (nints, nall, npix)
@@ -172,126 +318,61 @@ KERNEL fit_ramps(
     const int first, const int ngroups, const int nframes, const int lone_groups,
     const double group_time, const double frame_time, const double one_group_time)
 {
-  FOR_EACH(i, count) {
-    const i64 p = start + i;
-    const Timing time = {group_time, frame_time, one_group_time};
-    double few[FEW];
-    double* values = nscratch ? scratch + i * nscratch : few;
-
-    const double g = gain[p];
-    Pixel pixel = {g, (double)(float)((double)readnoise[p] * (g / sqrt(2.0 * nframes))), 0, dark ? (double)dark[p] : 0};
-    const u32 base_dq = pixeldq[p] | (g > 0 ? 0u : NO_GAIN_VALUE | DO_NOT_USE);
-    u32 dq = base_dq;
-
-    // The zero frame stands in where no group is good; a lone first group has its own time.
-    Short own;
-    double sum = 0;
-    for (int k = 0; k < nints; ++k) {
-      const i64 begin = ((i64)k * nall + first) * npix + p;
-      Integration one = take(ramp + begin, groupdq + begin, npix, ngroups, first > 0, own);
-      const Counts c = count_flags(one);
-      const bool lone = lone_groups && c.good == 1 && one.flag(0) == 0;
-      if (lone_groups && c.good == 0 && zeroframe) one.zeroframe = zeroframe[k * npix + p];
-      double m;
-      if (ngroups == 1) m = one.value(0) / time.one_group;
-      else {
-        m = lone ? one.value(0) / time.one_group : one.zeroframe != 0 ? one.value(0) / time.frame : median_rate(one, values, time);
-        if (isnan(m)) m = 0;
-      }
-      sum += m;
+  const Timing time = {group_time, frame_time, one_group_time};
+  FOR_EACH_TILE(i, count) {
+    const i64 tile_start = start + i;
+    const int lanes = count - i < LANES ? (int)(count - i) : LANES;
+    Tile tile;
+    Pixel pixel[LANES];
+    Total total[LANES];
+    u32 base_dq[LANES];
+    for (int l = 0; l < lanes; ++l) {
+      const i64 p = tile_start + l;
+      const double g = gain[p], noise = (double)(float)((double)readnoise[p] * (g / sqrt(2.0 * nframes)));
+      base_dq[l] = pixeldq[p] | (g > 0 ? 0u : NO_GAIN_VALUE | DO_NOT_USE);
+      pixel[l] = {g, noise, 0, dark ? (double)dark[p] : 0};
+      total[l] = {0, {0, 0, 0, 0}, base_dq[l], 0, 0, false};
     }
-    pixel.rate = sum / nints;
 
-    Sums all = {0, 0, 0, 0};
-    int unusable = 0, saturated = 0;
-    bool partly_saturated = false;
-    for (int k = 0; k < nints; ++k) {
-      const i64 begin = ((i64)k * nall + first) * npix + p;
-      Integration one = take(ramp + begin, groupdq + begin, npix, ngroups, first > 0, own);
-      Counts c = count_flags(one);
-      const u8 any = c.any;
-      const bool lone = lone_groups && c.good == 1 && one.flag(0) == 0;
-      if (lone_groups && c.good == 0 && zeroframe && zeroframe[k * npix + p] != 0) {
-        one.zeroframe = zeroframe[k * npix + p];
-        c.unused -= 1;
-        if (c.saturated == ngroups) c.saturated -= 1;
-      }
-      const double alone = lone ? time.one_group : one.zeroframe != 0 ? time.frame : time.group;
-
-      u32 int_dq = base_dq | (any & (JUMP_DET | PERSISTENCE));
-      dq |= any & (JUMP_DET | PERSISTENCE);
-      double slope = 0, poisson = 0, noise = 0, err = 0;
-      bool segments = true;
-      if (one.flag(0) & SATURATED) {
-        int_dq |= BAD;
-        slope = NAN;
-        segments = false;
-      }
-      if (c.unused == ngroups) {
-        int_dq |= DO_NOT_USE | (c.saturated == ngroups ? SATURATED : 0);
-        segments = false;
-      }
-      if (segments) {
-        int n, longest = any ? 0 : ngroups;
-        if (any)
-          for (int s = next_segment(one, 0, &n); n; s = next_segment(one, s + n, &n)) if (n > longest) longest = n;
-        Sums in = {0, 0, 0, 0};
-        for (int s = next_segment(one, 0, &n); n; s = next_segment(one, s + n, &n)) {
-          if (longest > 1 && n == 1) continue;
-          const Fit fit = n == 1 ? fit_one(one, s, pixel, alone)
-                        : n == 2 ? fit_two(one, s, pixel, time.group)
-                        : fit_line(one, s, n, pixel, time.group, weights, nlengths, nweights);
-          in.noise += 1. / fit.noise;
-          if (fit.poisson > 0) in.poisson += 1. / fit.poisson;
-          in.total += 1. / (fit.poisson + fit.noise);
-          in.slope += fit.slope / fit.noise;
-          if (longest == 1) break;  // of several lone groups only the first counts
-        }
-        if (longest) {
-          if (in.poisson > 0) poisson = 1. / in.poisson;
-          if (poisson >= TOO_LARGE) poisson = 0;
-          noise = 1. / in.noise;
-          if (noise >= TOO_LARGE) noise = 0;
-          if (int_dq & BAD) {
-            slope = NAN;
-            poisson = noise = 0;
+    // Twice through the integrations: for the rate that tells the photon noise, then for the slopes.
+    for (int fitting = 0; fitting < 2; ++fitting) {
+      for (int k = 0; k < nints; ++k) {
+        const i64 begin = ((i64)k * nall + first) * npix + tile_start;
+        double rates[LANES];
+        if (!nscratch && (nints > 1 || !fitting)) take(ramp + begin, groupdq + begin, npix, ngroups, lanes, tile);
+        if (!nscratch && !fitting) median_rates(tile, ngroups, time, rates);
+        for (int l = 0; l < lanes; ++l) {
+          const i64 p = tile_start + l;
+          const Integration all = nscratch ? Integration{ramp + begin + l, groupdq + begin + l, npix, ngroups, first > 0, 0.f}
+                                           : Integration{&tile.data[0][l], &tile.flags[0][l], LANES, ngroups, first > 0, 0.f};
+          const Case one = judge(all, nscratch ? 255 : tile.any[l], lone_groups, zeroframe ? zeroframe + k * npix + p : 0, time);
+          if (fitting) {
+            const Slope slope = fit_integration(one, pixel[l], base_dq[l], time, weights, nlengths, nweights, total[l]);
+            ints[k * npix + p] = (float)slope.value;
+            ints_err[k * npix + p] = (float)slope.err;
+            ints_poisson[k * npix + p] = (float)slope.poisson;
+            ints_noise[k * npix + p] = (float)slope.noise;
+            ints_dq[k * npix + p] = slope.dq;
           } else {
-            slope = in.slope * noise;
-            const double variance = 1. / in.total;
-            err = variance > TOO_LARGE ? 0 : sqrt(variance);
+            const double m = ngroups == 1 || one.lone ? one.ramp.value(0) / time.one_group
+                           : one.zero() ? one.ramp.value(0) / time.frame
+                           : nscratch ? median_rate(one.ramp, scratch + (i + l) * nscratch, time)
+                           : rates[l];
+            total[l].rate += isnan(m) ? 0 : m;
           }
-          if (in.poisson > 0) all.poisson += in.poisson;
-          all.noise += in.noise;
-          all.slope += in.slope;
         }
       }
-      if (int_dq & DO_NOT_USE) { ++unusable; slope = NAN; }
-      if (int_dq & SATURATED) { ++saturated; slope = NAN; }
-      if (c.saturated > 0) { int_dq |= SATURATED; partly_saturated = true; }
-      const i64 at = k * npix + p;
-      ints[at] = (float)slope;
-      ints_err[at] = (float)err;
-      ints_poisson[at] = (float)poisson;
-      ints_noise[at] = (float)noise;
-      ints_dq[at] = int_dq;
+      for (int l = 0; l < lanes; ++l) pixel[l].rate = total[l].rate / nints;
     }
 
-    if (unusable == nints) dq |= DO_NOT_USE;
-    if (saturated == nints) dq |= SATURATED;
-    double slope = all.slope, poisson = all.poisson > 0 ? 1. / all.poisson : all.poisson;
-    double noise = all.noise > 0 ? 1. / all.noise : all.noise;
-    if (poisson >= TOO_LARGE || poisson < 0) poisson = 0;
-    if (noise >= TOO_LARGE) noise = 0;
-    double err = sqrt(poisson + noise);
-    if (dq & BAD) {
-      slope = NAN;
-      poisson = noise = err = 0;
+    for (int l = 0; l < lanes; ++l) {
+      const i64 p = tile_start + l;
+      const Slope slope = average(total[l], nints);
+      rate[p] = (float)slope.value;
+      rate_err[p] = (float)slope.err;
+      rate_poisson[p] = (float)slope.poisson;
+      rate_noise[p] = (float)slope.noise;
+      rate_dq[p] = slope.dq;
     }
-    if (partly_saturated) dq |= SATURATED;
-    rate[p] = (float)(slope * noise);
-    rate_err[p] = (float)err;
-    rate_poisson[p] = (float)poisson;
-    rate_noise[p] = (float)noise;
-    rate_dq[p] = dq;
   }
 }
