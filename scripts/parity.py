@@ -3,7 +3,7 @@
     python scripts/parity.py                       a few small cases
     python scripts/parity.py --all                 every configuration, many shapes and seeds
     python scripts/parity.py nrc_sub160:6x2:3      configuration:ngroups x nints:seed
-    python scripts/parity.py --device numpy --markdown docs/parity.md
+    python scripts/parity.py --all --markdown docs/parity.md
 
 Both pipelines run in lockstep: after each official step the same step of gpucal runs, and all arrays are compared. So
 the rows show how far the results are apart after the whole chain up to that step. Exit code 1 if a bar is missed.
@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +195,19 @@ def table(differences, key):
         )
 
 
+MARKS = ("<!-- made by scripts/parity.py -->", "<!-- until here -->")
 HEADINGS = ("flags", "differ", "values", "differ", "NaN", "largest", "99.999 %", "met")
+
+
+def write_markdown(path, differences, arguments):
+    """Write the tables, step by step and case by case, in place of those in the file, between its two marks."""
+    parts = [MARKS[0], f"`python scripts/parity.py {' '.join(arguments)}`, jwst {version('jwst')}:"]
+    for name, key in (("step", lambda d: (d.step,)), ("case", lambda d: (str(d.case),))):
+        rows = [(name, *HEADINGS), ["---"] + ["---:"] * len(HEADINGS), *table(differences, key)]
+        parts.append("\n".join("| " + " | ".join(row) + " |" for row in rows))
+    text = path.read_text() if path.exists() else "\n".join(MARKS)
+    before, _, rest = text.partition(MARKS[0])
+    path.write_text(before + "\n\n".join([*parts, MARKS[1]]) + (rest.partition(MARKS[1])[2] or "\n"))
 
 
 def main():
@@ -203,7 +216,7 @@ def main():
     parser.add_argument("cases", nargs="*", type=Case.parse, help="configuration:NGROUPSxNINTS[:seed]")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--device", default="auto", choices=device.CHOICES)
-    parser.add_argument("--markdown", type=Path, help="write the table to this file too")
+    parser.add_argument("--markdown", type=Path, help="put the tables into this file")
     parser.add_argument("--work", type=Path, help="folder for the simulated files")
     arguments = parser.parse_args()
     official.silence()
@@ -223,10 +236,7 @@ def main():
         shown.add_row(*row)
     console.print(shown)
     if arguments.markdown:
-        lines = [("case", "step", *HEADINGS), ["---"] * (len(HEADINGS) + 2)]
-        lines += table(differences, lambda d: (str(d.case), d.step))
-        text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        arguments.markdown.write_text(f"Made by `python scripts/parity.py {' '.join(sys.argv[1:])}`.\n\n{text}\n")
+        write_markdown(arguments.markdown, differences, [a for a in sys.argv[1:] if "/" not in a])
     sys.exit(not all(d.passed for d in differences))
 
 
