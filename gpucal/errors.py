@@ -27,3 +27,11 @@ class DeviceError(GpucalError):
 
 class Skip(Exception):
     """Raised by a step, before it has changed anything, to say why it has nothing to do."""
+
+    status = "SKIPPED"
+
+
+class Failed(Skip):
+    """Raised by a step, before it has changed anything, that cannot do what was asked; the exposure goes on."""
+
+    status = "FAILED"

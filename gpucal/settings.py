@@ -5,6 +5,7 @@ A value appears in one place of this chain, the later wins: step default < conf/
 """
 
 import contextlib
+import dataclasses
 import functools
 import re
 
@@ -72,7 +73,10 @@ class Settings:
         if aliases is None:
             known = [*config.pipelines, *STEPS]
             raise ConfigError(f"pipeline={name}: no such pipeline or step{params.suggest(name, known)}")
-        return Pipeline(name, tuple(_step(alias, config) for alias in aliases))
+        steps = tuple(_step(alias, config) for alias in aliases)
+        if name in STEPS:  # a step that is asked for by name runs, also if pipelines skip it by default
+            steps = (dataclasses.replace(steps[0], skip=False),)
+        return Pipeline(name, steps)
 
 
 def _step(alias, config):

@@ -17,8 +17,8 @@ class Outcome(NamedTuple):
     """What became of one step of one exposure."""
 
     step: str
-    status: str  # COMPLETE or SKIPPED
-    reason: str  # why it was skipped
+    status: str  # COMPLETE, SKIPPED or FAILED
+    reason: str  # why it was skipped or failed
     seconds: float
 
 
@@ -60,8 +60,17 @@ class Step:
             result = self.process(model, **self._find(model, references))
             status, reason = "COMPLETE", ""
         except Skip as skip:
-            result, status, reason = model, "SKIPPED", str(skip)
-            log.info("%s: %s skipped: %s", model.source, self.alias, reason)
+            result, status, reason = model, skip.status, str(skip)
+            failed = status == "FAILED"
+            log.log(
+                logging.WARNING if failed else logging.INFO,
+                "%s: %s %s: %s",
+                model.source,
+                self.alias,
+                status.lower(),
+                reason,
+            )
+            result.note(f"{self.alias} {status.lower()}: {reason}")
         except GpucalError as error:
             raise type(error)(f"{self.alias}: {error}") from error
         result.mark(self.status, status)

@@ -3,6 +3,7 @@
     python scripts/parity.py                       a few small cases
     python scripts/parity.py --all                 every configuration, many shapes and seeds
     python scripts/parity.py nrc_sub160:6x2:3      configuration:ngroups x nints:seed
+    python scripts/parity.py nrc_sub160:6x2:3+jump.rejection_threshold=5+ipc.skip=true
     python scripts/parity.py --all --markdown docs/parity.md
 
 Both pipelines run in lockstep: after each official step the same step of gpucal runs, and all arrays are compared. So
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import official
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -41,6 +43,7 @@ ALL = (
     "nrc_sub64p:8x100 nrc_sub64p:14x3:2 nrc_sub64p:5x10:3 nrc_sub64p:1x100:4 nrc_sub64p:2x20:5 nrc_sub64p:3x99:6 "
     "nis_sub64:5x6 nis_sub64:3x2:2 nis_sub64:16x16:3 nis_sub64:11x1:4 nis_sub64:1x4:5 mir_sub64:8x3"
 )
+CASE = "configuration:NGROUPSxNINTS[:seed][+step.parameter=value]..."
 LIMIT = 1e-5  # relative, for SHARE of the pixels
 SHARE = 0.99999
 FIRST_GROUP = 1e-3  # DN; the official refpix works the first group in single precision
@@ -57,17 +60,20 @@ class Case:
     ngroups: int
     nints: int
     seed: int = 1
+    settings: tuple[tuple[str, object], ...] = ()  # of steps, ("jump.rejection_threshold", 5)
 
     @classmethod
     def parse(cls, text):
-        """Read configuration:NGROUPSxNINTS[:seed]."""
-        found = re.fullmatch(r"(\w+):(\d+)x(\d+)(?::(\d+))?", text)
+        """Read configuration:NGROUPSxNINTS[:seed][+step.parameter=value]..."""
+        found = re.fullmatch(r"(\w+):(\d+)x(\d+)(?::(\d+))?((?:\+\w+\.\w+=[^+]+)*)", text)
         if not found:
-            raise SystemExit(f"{text}: cases are written configuration:NGROUPSxNINTS[:seed]")
-        return cls(found[1], int(found[2]), int(found[3]), int(found[4] or 1))
+            raise SystemExit(f"{text}: cases are written {CASE}")
+        settings = tuple((k, yaml.safe_load(v)) for k, v in re.findall(r"\+([\w.]+)=([^+]+)", found[5]))
+        return cls(found[1], int(found[2]), int(found[3]), int(found[4] or 1), settings)
 
     def __str__(self):
-        return f"{self.configuration} {self.ngroups}x{self.nints} seed {self.seed}"
+        options = "".join(f", {key}={value}" for key, value in self.settings)
+        return f"{self.configuration} {self.ngroups}x{self.nints} seed {self.seed}{options}"
 
 
 @dataclass
@@ -110,7 +116,7 @@ def compare(case, device_name="auto", folder=None, **options):
         files = sample.make_references(
             case.configuration, work / "refs", ngroups=case.ngroups, nints=case.nints, **options
         )
-        return compare_files(case, exposure, files, device_name)
+        return compare_files(case, exposure, files, device_name, dict(case.settings))
 
 
 def compare_files(case, exposure, references, device_name="auto", settings=None):
@@ -122,7 +128,8 @@ def compare_files(case, exposure, references, device_name="auto", settings=None)
     for key, value in (settings or {}).items():
         step, parameter = key.split(".")
         values.setdefault(step, {})[parameter] = value
-    steps = list(Settings(values={"steps": values}).pipeline(ours.need("instrument.name").lower()).steps)
+    pipeline = Settings(values={"steps": values}).pipeline(ours.need("instrument.name").lower())
+    steps = [step for step in pipeline.steps if not step.skip]
     state, differences = {"model": ours}, []
 
     def on_step(name, theirs):
@@ -213,7 +220,7 @@ def write_markdown(path, differences, arguments):
 def main():
     """Compare, print the table, and say by the exit code whether every bar is met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", type=Case.parse, help="configuration:NGROUPSxNINTS[:seed]")
+    parser.add_argument("cases", nargs="*", type=Case.parse, help=CASE)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--device", default="auto", choices=device.CHOICES)
     parser.add_argument("--markdown", type=Path, help="put the tables into this file")

@@ -41,6 +41,10 @@ class Model:
         """Note in the metadata that a step is COMPLETE, SKIPPED or FAILED; step is its name in meta.cal_step."""
         setattr(self.tree.meta.cal_step, step, status)
 
+    def note(self, text):
+        """Add a line to the history that the product carries."""
+        self.tree.add_history_entry(text)
+
     def note_reference(self, reftype, name):
         """Note in the metadata which reference file of a type was used, or N/A."""
         getattr(self.tree.meta.ref_file, reftype).name = name

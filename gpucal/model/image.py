@@ -63,6 +63,11 @@ class Slopes:
         for model in self:
             model.mark(step, status)
 
+    def note(self, text):
+        """Add a line to the history that both products carry."""
+        for model in self:
+            model.note(text)
+
     def note_reference(self, reftype, name):
         """Note in both products which reference file was used."""
         for model in self:
