@@ -208,6 +208,7 @@ HEADINGS = ("flags", "differ", "values", "differ", "NaN", "largest", "99.999 %",
 
 def write_markdown(path, differences, arguments):
     """Write the tables, step by step and case by case, in place of those in the file, between its two marks."""
+    arguments = [a for a, before in zip(arguments, ["", *arguments], strict=False) if "--work" not in (a, before)]
     parts = [MARKS[0], f"`python scripts/parity.py {' '.join(arguments)}`, jwst {version('jwst')}:"]
     for name, key in (("step", lambda d: (d.step,)), ("case", lambda d: (str(d.case),))):
         rows = [(name, *HEADINGS), ["---"] + ["---:"] * len(HEADINGS), *table(differences, key)]
@@ -243,7 +244,7 @@ def main():
         shown.add_row(*row)
     console.print(shown)
     if arguments.markdown:
-        write_markdown(arguments.markdown, differences, [a for a in sys.argv[1:] if "/" not in a])
+        write_markdown(arguments.markdown, differences, sys.argv[1:])
     sys.exit(not all(d.passed for d in differences))
 
 
