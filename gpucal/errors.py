@@ -17,6 +17,10 @@ class ReferenceFileError(GpucalError):
     """A reference file is missing, unreadable or made for something else."""
 
 
+class HookError(GpucalError):
+    """What a user attached to a step cannot be found, or failed."""
+
+
 class OutputError(GpucalError):
     """A product cannot be written."""
 

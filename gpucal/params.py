@@ -40,6 +40,8 @@ def check(where, value, hint):
             return float(value)
         elif option is str and isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
+        elif option is tuple and isinstance(value, str | list | tuple):
+            return (value,) if isinstance(value, str) else tuple(value)
         elif isinstance(value, option) and not (option is int and isinstance(value, bool)):
             return value
     raise ConfigError(f"{where}={value}: expected {describe(hint)}")
@@ -51,7 +53,14 @@ def describe(hint):
         return " or ".join(describe(option) for option in typing.get_args(hint))
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(str(option) for option in typing.get_args(hint))
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", types.NoneType: "null"}
+    names = {
+        float: "a number",
+        int: "a whole number",
+        bool: "true or false",
+        str: "a text",
+        types.NoneType: "null",
+        tuple: "a list",
+    }
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 

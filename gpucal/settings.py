@@ -7,6 +7,7 @@ A value appears in one place of this chain, the later wins: step default < conf/
 import contextlib
 import dataclasses
 import functools
+import importlib.metadata
 import re
 
 from hydra import compose, initialize_config_dir
@@ -18,23 +19,51 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gpucal import params
 from gpucal.errors import ConfigError
+from gpucal.hooks import imported
 from gpucal.paths import CONF
-from gpucal.pipelines import Pipeline
-from gpucal.step import STEPS
+from gpucal.pipelines import Flow, Pipeline
+from gpucal.step import STEPS, find
 
 INSTRUMENTS = tuple(sorted(file.stem for file in (CONF / "instrument").glob("*.yaml")))
+
+
+OPEN = (
+    "steps",
+    "override",
+    "pipelines",
+    "insert_before",
+    "insert_after",
+    "replace",
+)  # names of a user's own may be added
 
 
 def declare():
     """Tell Hydra the parameters of all steps and the types of all references, as their classes declare them."""
     from gpucal import steps
 
-    reftypes = sorted({reftype for step in STEPS.values() for reftype in step.references})
-    node = {
-        "steps": {alias: params.defaults(step) for alias, step in sorted(STEPS.items())},
-        "override": dict.fromkeys(reftypes),
-    }
+    _load_installed()
+    node = OmegaConf.create({key: {} for key in OPEN})
+    node.steps = {alias: params.defaults(step) for alias, step in sorted(STEPS.items())}
+    node.override = dict.fromkeys(_reftypes())
+    for key in OPEN:
+        OmegaConf.set_struct(node[key], False)
+    for alias in node.steps:
+        OmegaConf.set_struct(node.steps[alias], True)
     ConfigStore.instance().store(name="declared_by_steps", node=node, package="_global_", provider=steps.__name__)
+
+
+@functools.cache
+def _load_installed():
+    """Import the steps that installed packages offer under the entry point group gpucal.steps."""
+    for entry in importlib.metadata.entry_points(group="gpucal.steps"):
+        try:
+            entry.load()
+        except Exception as error:
+            raise ConfigError(f"step {entry.name} of package {entry.value}: {type(error).__name__}: {error}") from error
+
+
+def _reftypes():
+    return sorted({reftype for step in STEPS.values() for reftype in step.references})
 
 
 class Settings:
@@ -69,25 +98,83 @@ class Settings:
 
     def _pipeline(self, config):
         name = config.pipeline or "detector1"
-        aliases = config.pipelines.get(name, [name] if name in STEPS else None)
-        if aliases is None:
-            known = [*config.pipelines, *STEPS]
-            raise ConfigError(f"pipeline={name}: no such pipeline or step{params.suggest(name, known)}")
-        steps = tuple(_step(alias, config) for alias in aliases)
-        if name in STEPS:  # a step that is asked for by name runs, also if pipelines skip it by default
-            steps = (dataclasses.replace(steps[0], skip=False),)
-        return Pipeline(name, steps)
+        whole = composed_pipeline(name, config)
+        return whole.part(config.start_after, config.stop_after) if name in config.pipelines else whole
 
 
-def _step(alias, config):
-    if alias not in STEPS:
-        raise ConfigError(f"pipelines: no step {alias}{params.suggest(alias, STEPS)}")
-    return params.build(STEPS[alias], OmegaConf.to_container(config.steps[alias], resolve=True))
+def composed_pipeline(name, config):
+    """Return the pipeline of a name, or the step of a name as a pipeline of its own.
+
+    `pipelines.NAME` is a list of steps and other pipelines, or the dotted name of a function; `insert_before`,
+    `insert_after` and `replace` change it. ConfigError names what does not exist.
+    """
+    if name not in config.pipelines:
+        step = _build(name, config, "pipeline")  # a step that is asked for by name runs, also if pipelines skip it
+        return Pipeline(name, (dataclasses.replace(step, skip=False),), suffix=step.alias)
+    if isinstance(config.pipelines[name], str):
+        function = imported(config.pipelines[name])
+        if not callable(function):
+            raise ConfigError(
+                f"pipelines.{name}={config.pipelines[name]}: is neither a list nor the name of a function"
+            )
+        return Flow(name, function=function, build=lambda alias: _build(alias, config, f"pipelines.{name}"))
+    return Pipeline(name, tuple(_build(step, config, f"pipelines.{name}") for step in _edited(name, config)))
+
+
+def _edited(name, config):
+    """The names of a pipeline's steps, with what the user inserted and replaced."""
+    names = _flat(name, config)
+    for key, shift in (("replace", None), ("insert_before", 0), ("insert_after", 1)):
+        for anchor, given in config[key].items():
+            if anchor not in names:
+                raise ConfigError(f"{key}.{anchor}: {name} has no such step{params.suggest(anchor, names)}")
+            at = names.index(anchor)
+            new = [given] if isinstance(given, str) else list(given or [])
+            if shift is None:
+                names[at : at + 1] = new
+            else:
+                names[at + shift : at + shift] = new
+    return names
+
+
+def _flat(name, config, within=()):
+    """The names of a pipeline's steps, pipelines in it replaced by theirs."""
+    if name in within:
+        raise ConfigError(f"pipelines.{name}: contains itself, by way of {' and '.join(within)}")
+    steps: list[str] = []
+    for item in config.pipelines[name]:
+        steps += _flat(item, config, (*within, name)) if item in config.pipelines else [item]
+    return steps
+
+
+def _build(name, config, where):
+    """Return the step of a name, with the parameters of the configuration."""
+    step = find(name)
+    if step is None:
+        known = [*config.pipelines, *STEPS] if where == "pipeline" else [*STEPS]
+        what = f"{where}={name}: no such pipeline or step" if where == "pipeline" else f"{where}: no step {name}"
+        raise ConfigError(what + params.suggest(name, known))
+    node = config.steps.get(step.alias)
+    return params.build(step, OmegaConf.to_container(node, resolve=True) if node else {})
 
 
 def _validate(config):
+    """Check every parameter of every step; those of a user's own steps need their classes, which are imported first."""
+    own = [v for key in ("replace", "insert_before", "insert_after") for v in config[key].values()]
+    for given in [*own, *config.pipelines.values()]:
+        for name in [] if isinstance(given, str) and given not in own else [given] if isinstance(given, str) else given:
+            find(name)
     for alias in config.steps:
-        _step(alias, config)
+        if alias not in STEPS:
+            raise ConfigError(f"steps.{alias}: no such setting{_close('steps', alias, STEPS)}")
+        _build(alias, config, "steps")
+    for reftype in config.override:
+        if reftype not in _reftypes():
+            raise ConfigError(f"override.{reftype}: no such setting{_close('override', reftype, _reftypes())}")
+
+
+def _close(group, name, known):
+    return params.suggest(f"{group}.{name}", [f"{group}.{other}" for other in known])
 
 
 def _composed(name, overrides, values):

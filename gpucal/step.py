@@ -3,11 +3,13 @@
 import dataclasses
 import inspect
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from gpucal.errors import GpucalError, ReferenceFileError, Skip
+from gpucal.errors import GpucalError, HookError, ReferenceFileError, Skip
+from gpucal.hooks import imported, run_hooks
 
 log = logging.getLogger(__name__)
 STEPS: dict[str, type["Step"]] = {}  # alias -> class; filled as the classes are defined
@@ -26,15 +28,18 @@ class Outcome(NamedTuple):
 class Step:
     """A correction of one exposure, in place.
 
-    A subclass lives in the file that bears its name, adds its parameters as fields, and defines
-    `process(self, model, <reference type>, ...)`. A reference that the exposure has none of makes the step SKIPPED;
-    if the argument defaults to None the step runs without it; if it is listed in `required` the exposure fails.
+    A subclass adds its parameters as fields and defines `process(self, model, <reference type>, ...)`. gpucal's own are
+    in the files that bear their names, others are called after their class. A reference that the exposure has none of
+    makes the step SKIPPED; if the argument defaults to None the step runs without it; if it is listed in `required` the
+    exposure fails.
     """
 
     skip: bool = False  # leave the exposure as it is
     save_results: bool = False  # write the result of this step, with its name as suffix
+    pre_hooks: tuple = ()  # functions, steps or shell commands to run before this step
+    post_hooks: tuple = ()  # the same, after it
 
-    alias: ClassVar[str]  # the name in configurations and file names: the stem of the file
+    alias: ClassVar[str]  # the name in configurations and file names
     status: ClassVar[str]  # the name in meta.cal_step, where it is another
     required: ClassVar[tuple[str, ...]] = ()
     references: ClassVar[dict[str, bool]]  # type -> may the step run without it
@@ -42,8 +47,11 @@ class Step:
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
-        cls.alias = cls.__module__.rpartition(".")[2]
+        cls.alias = vars(cls).get("alias") or _alias(cls)
         cls.status = vars(cls).get("status", cls.alias)
+        before = STEPS.get(cls.alias)
+        if before and (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"{cls.__qualname__}: there is a step {cls.alias} already; give this one another alias")
         arguments = list(inspect.signature(cls.process).parameters.values())[2:]
         cls.references = {a.name: a.default is None for a in arguments}
         for reftype in cls.references:
@@ -57,6 +65,7 @@ class Step:
         try:
             if self.skip:
                 raise Skip("as configured")
+            model = run_hooks(self.pre_hooks, model, references, f"{self.alias}.pre_hooks")
             result = self.process(model, **self._find(model, references))
             status, reason = "COMPLETE", ""
         except Skip as skip:
@@ -71,16 +80,26 @@ class Step:
                 reason,
             )
             result.note(f"{self.alias} {status.lower()}: {reason}")
+        except HookError:
+            raise  # it names the step already
         except GpucalError as error:
             raise type(error)(f"{self.alias}: {error}") from error
         result.mark(self.status, status)
+        if not self.skip:
+            result = run_hooks(self.post_hooks, result, references, f"{self.alias}.post_hooks")
         return result, Outcome(self.alias, status, reason, time.perf_counter() - start)
 
     def __call__(self, source, references=None, device=None):
-        """Correct one exposure, a path or a model (which is left as it is), whatever `skip` says; return the result."""
+        """Correct one exposure, a path or a model (which is left as it is), whatever `skip` says; return the result.
+
+        Of a list of exposures, a list of results.
+        """
         from gpucal import model
         from gpucal.reference import References
 
+        if isinstance(source, list | tuple):
+            references = references or References(device)
+            return [self(one, references, device) for one in source]
         exposure = model.open(source, device)
         if exposure is source:
             exposure = exposure.copy()
@@ -97,3 +116,17 @@ class Step:
                 raise Skip(f"no {reftype} reference")
             found[reftype] = reference
         return found
+
+
+def find(name):
+    """Return the class of a step by its alias or by its dotted name, package.module.Class; None if there is none."""
+    if name in STEPS:
+        return STEPS[name]
+    found = imported(name)
+    return found if isinstance(found, type) and issubclass(found, Step) else None
+
+
+def _alias(cls):
+    """The stem of the file for gpucal's own steps, else the name of the class in small letters: MyStep, my_step."""
+    package, _, file = cls.__module__.rpartition(".")
+    return file if package == "gpucal.steps" else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()

@@ -4,6 +4,7 @@ At any time one exposure is being read or waits to be calibrated, one is on the 
 are being written; memory does not grow with the length of the batch.
 """
 
+import itertools
 import logging
 import queue
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 from gpucal import model
 from gpucal.batch.fate import Fate
 from gpucal.errors import GpucalError, InputError
-from gpucal.model.image import Slopes
+from gpucal.model.image import Cube, Slopes
 from gpucal.model.names import with_suffix
 
 log = logging.getLogger(__name__)
@@ -130,31 +131,37 @@ class _Work:
 
     def _calibrate(self, job):
         fate = job.fate
+        run = self.settings.run
         pipeline = self.settings.pipeline(self._instrument(job.contents))
+        before_fit = [one for one, after in itertools.pairwise(pipeline.steps) if after.alias == "ramp_fit"]
 
         def on_step(step, outcome, result):
             fate.outcomes.append(outcome)
             self.watch.stepped(fate.source, outcome)
-            if step.save_results:
-                self._pack(job, result, step.alias)
+            if step.save_results or run.save_all:
+                self._save(job, result, step.alias)
+            if run.save_calibrated_ramp and step in before_fit:
+                self._save(job, result, "ramp")
 
         # No variable here holds the ramp: its memory is free as soon as the slopes are there.
         result, _ = pipeline.run(self._unpack(job), self.references, on_step)
-        self._pack(job, result, last=True)
+        job.products += self._packed(job, result, pipeline.suffix, last=True)
+
+    def _save(self, job, result, suffix):
+        """Write what is not the last product at once: the queue would hold a copy of the ramp for each."""
+        for packed, path in self._packed(job, result, suffix):
+            job.fate.products.append(model.write(packed, path, self.settings.run.runner.durable))
 
     def _unpack(self, job):
         contents, job.contents = job.contents, None
         return contents.unpack(self.references.device)
 
-    def _pack(self, job, result, suffix=None, last=False):
-        """Take a result off the device, under the suffix of its kind or, for a single step's, its name."""
-        if isinstance(result, Slopes):
-            kinds = [(result.rate, suffix or "rate"), (result.rateints, f"{suffix}ints" if suffix else "rateints")]
-        else:
-            kinds = [(result, suffix or "ramp")]
-        for one, name in kinds:
+    def _packed(self, job, result, suffix, last=False):
+        """Take a result off the device; return (packed model, path), its suffix that of its kind or the one given."""
+        for one in result if isinstance(result, Slopes) else [result]:
+            name = one.suffix if suffix is None else suffix + ("ints" if isinstance(one, Cube) else "")
             path = with_suffix(job.fate.source, name, self.folder, self.ending)
-            job.products.append((model.pack(one, big_endian=self.ending == ".fits", last=last), path))
+            yield model.pack(one, big_endian=self.ending == ".fits", last=last), path
 
     def _instrument(self, contents):
         """The instrument of an exposure; InputError if it is not the one that was asked for."""

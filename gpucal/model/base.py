@@ -13,6 +13,7 @@ class Model:
     """
 
     tree_class: ClassVar[str]
+    suffix: ClassVar[str]  # of a product of this kind
     arrays: ClassVar[dict[str, str]]
 
     def __init__(self, tree, source="", **arrays):

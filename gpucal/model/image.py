@@ -9,6 +9,7 @@ class Image(Model):
     """Count rates of an exposure, all arrays (ny, nx): data, err in DN/s; variances in (DN/s)^2; dq uint32."""
 
     tree_class = "ImageModel"
+    suffix = "rate"
     arrays = {
         "data": "SCI",
         "err": "ERR",
@@ -27,6 +28,7 @@ class Cube(Image):
     """Count rates of every integration, all arrays (nints, ny, nx)."""
 
     tree_class = "CubeModel"
+    suffix = "rateints"
 
 
 class Slopes:

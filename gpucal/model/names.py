@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from gpucal.step import STEPS
+
 SUFFIXES = set(
     (
         "uncal ramp rate rateints trapsfilled fitopt dark bsub bsubints cal calints crf crfints i2d s2d s3d x1d "
@@ -13,14 +15,17 @@ SUFFIXES = set(
         "source_catalog"
     ).split()
 )
-KNOWN = re.compile(rf"_({'|'.join(sorted(SUFFIXES, key=len, reverse=True))})$")
 
 
 def stem(path):
     """Return the file name of an exposure without folder, ending and product suffix."""
     name = Path(path).name
     name = re.sub(r"\.(fits|asdf)(\.gz)?$", "", name)
-    return KNOWN.sub("", name)
+    for suffix in sorted({*SUFFIXES, *STEPS}, key=len, reverse=True):
+        for ending in (f"_{suffix}ints", f"_{suffix}"):
+            if name.endswith(ending):
+                return name.removesuffix(ending)
+    return name
 
 
 def with_suffix(path, suffix, folder=None, ending=None):

@@ -15,6 +15,7 @@ class Ramp(Model):
     """
 
     tree_class = "RampModel"
+    suffix = "ramp"
     arrays = {
         "data": "SCI",
         "pixeldq": "PIXELDQ",

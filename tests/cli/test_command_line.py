@@ -97,7 +97,7 @@ def test_an_exposure_of_another_instrument_fails_alone(gpucal_command, made):
 
 def test_a_step_alone_is_a_pipeline(gpucal_command, made, tmp_path):
     code, _ = gpucal_command("pipeline=saturation", f"input={made[0]}", f"reference.path={made[1]}")
-    (ramp,) = (tmp_path / "out").glob("*_ramp.fits")
+    (ramp,) = (tmp_path / "out").glob("*_saturation.fits")
     assert code == 0
     assert fits.getheader(ramp)["S_SATURA"] == "COMPLETE"
 

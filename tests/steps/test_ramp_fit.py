@@ -564,7 +564,16 @@ def test_whole_numbers_on_a_line_give_its_slope_whatever_is_flagged(numbers, see
 
 # -- backends, and the memory for long ramps
 
-SHAPES = [(1, 1, 7, 11), (4, 1, 7, 11), (1, 2, 7, 11), (2, 3, 7, 11), (3, 8, 7, 11), (2, 64, 7, 11), (2, 65, 7, 11), (1, 120, 5, 3)]
+SHAPES = [
+    (1, 1, 7, 11),
+    (4, 1, 7, 11),
+    (1, 2, 7, 11),
+    (2, 3, 7, 11),
+    (3, 8, 7, 11),
+    (2, 64, 7, 11),
+    (2, 65, 7, 11),
+    (1, 120, 5, 3),
+]
 
 
 @pytest.fixture
