@@ -1,6 +1,7 @@
 """The program from Python: `gpucal.run(...)` and `gpucal.pipeline("detector1")(path)`."""
 
 from gpucal import batch, model
+from gpucal.batch import plan
 from gpucal.batch.inputs import expand
 from gpucal.device import choose
 from gpucal.reference import References, library
@@ -11,13 +12,14 @@ def run(input, output_dir=".", steps=None, override=None, references=None, devic
     """Calibrate files to files, as the command line does; return the Fate of each exposure.
 
     steps: {step: {parameter: value}}; override: {reference type: path}; references: a folder, or a CRDS cache.
-    Other keywords are settings of conf/base.yaml. ConfigError if the settings cannot be; a failing exposure is no
-    exception but has an `error` in its Fate.
+    Other keywords are settings of conf/base.yaml. ConfigError if the settings cannot be, ReferenceFileError if
+    reference files are missing; a failing exposure is no exception but has an `error` in its Fate.
     """
     values = {"output_dir": str(output_dir), "steps": steps or {}, "override": override or {}, **settings}
     configured = Settings(values=values)
     shelf = References(choose(device), override, _library(references))
-    return batch.calibrate(expand(input), configured, shelf)
+    files, lost = plan.make(expand(input), configured, shelf).decide(configured.run.reference.on_missing)
+    return lost + batch.calibrate(files, configured, shelf)
 
 
 def pipeline(name="detector1", steps=None, override=None, references=None, device="auto"):

@@ -66,7 +66,7 @@ def act(config, console):
 def run(settings, console):
     """Calibrate the input, or simulated exposures if there is none."""
     from gpucal import __version__, batch, device
-    from gpucal.progress import Display, Stopwatch, summary
+    from gpucal.progress import Display, Stopwatch, prepared, summary
 
     config = settings.run
     files, folder = _input(settings, console)
@@ -76,9 +76,10 @@ def run(settings, console):
     _require_writable(config.output_dir)
     _warm(hardware, console)
     watch = Stopwatch()
+    files, lost = prepared(console, files, settings, references)
     steps = len(settings.pipeline(settings.instrument or "nircam").steps)
     with Display(console, len(files), steps).live() as display:
-        fates = batch.calibrate(files, settings, references, display)
+        fates = lost + batch.calibrate(files, settings, references, display)
     summary(console, fates, watch.seconds, config.output_dir)
     return SOME_FAILED if any(fate.error for fate in fates) else DONE
 
@@ -153,7 +154,7 @@ def _references(config, hardware, folder):
         has_mappings = path and os.path.isdir(os.path.join(path, "mappings"))
         kind = "crds" if has_mappings or (not path and os.environ.get("CRDS_PATH")) else "folder" if path else "none"
     overrides = OmegaConf.to_container(config.override)
-    return References(hardware, overrides, library(kind, path, config.reference.context))
+    return References(hardware, overrides, library(kind, path, config.reference.context, config.reference.verify))
 
 
 def _require_writable(folder):

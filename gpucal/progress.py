@@ -5,14 +5,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from gpucal.batch import plan
 from gpucal.batch.runner import Quiet
+from gpucal.errors import ReferenceFileError
 from gpucal.model.names import stem
 
 MANY = 20  # exposures from which the table lists only failures
+LONG = 100_000_000  # bytes that take more than a moment
 
 
 class Display(Quiet):
@@ -50,6 +54,59 @@ class Display(Quiet):
             self.console.print(f"[red]failed[/] {escape(fate.error)}", soft_wrap=True)
         elif not self.console.is_terminal and self.count <= MANY:
             self.console.print(f"{self.done}/{self.count} {fate.name}", soft_wrap=True)
+
+
+class Stages:
+    """Bars for the stages of a preparation; a line for those that take long where there is no terminal."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}"),
+            TimeRemainingColumn(),
+        )
+        self.bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+    def __call__(self, what, total, unit=""):
+        """Begin a stage; return the function that moves it on by an amount of its unit: files, or B for bytes."""
+        if unit and not self.console.is_terminal and total > LONG:
+            self.console.print(f"{what}, {decimal(total)}", soft_wrap=True)
+        task = self.bars.add_task(what, total=total, done="")
+        said = decimal if unit else str
+
+        def advance(amount):
+            self.bars.advance(task, amount)
+            self.bars.update(task, done=f"{said(int(self.bars.tasks[task].completed))} of {said(total)}")
+
+        return advance
+
+
+def prepared(console, files, settings, references):
+    """Have the reference files of a batch ready; return the exposures to calibrate and the Fates of those without.
+
+    What is missing is printed as one table. ReferenceFileError if nothing is to start.
+    """
+    stages = Stages(console)
+    with stages.bars:
+        made = plan.make(files, settings, references, stages)
+    if made.troubles:
+        console.print(_missing(made))
+    try:
+        return made.decide(settings.run.reference.on_missing)
+    except ReferenceFileError as error:
+        first = str(error).splitlines()[0]
+        raise ReferenceFileError(f"{first}: nothing was started (see reference.on_missing)") from None
+
+
+def _missing(made):
+    table = Table(box=None, pad_edge=False)
+    for heading in ("reference", "file", "cause", "exposures"):
+        table.add_column(heading, overflow="fold")
+    for trouble, exposures in made.grouped.items():
+        table.add_row(*map(escape, (trouble.reftype, trouble.file, trouble.cause, plan.named(exposures))))
+    return table
 
 
 def summary(console, fates, seconds, folder):

@@ -29,14 +29,19 @@ class Model:
         """The metadata tree, as in the official data models: `meta.exposure.ngroups`."""
         return self.tree.meta
 
-    def need(self, path):
-        """Return a value of the metadata, `exposure.group_time`; InputError naming its keyword if it is absent."""
+    def get(self, path):
+        """Return a value of the metadata, `exposure.group_time`, or None where it is absent."""
         node = self.tree.meta
         for part in path.split("."):
             node = getattr(node, part, None)
-        if node is None:
-            raise InputError(f"{self.source or 'exposure'}: keyword {keyword(self.tree, path)} is missing")
         return node
+
+    def need(self, path):
+        """Return a value of the metadata, `exposure.group_time`; InputError naming its keyword if it is absent."""
+        value = self.get(path)
+        if value is None:
+            raise InputError(f"{self.source or 'exposure'}: keyword {keyword(self.tree, path)} is missing")
+        return value
 
     def mark(self, step, status):
         """Note in the metadata that a step is COMPLETE, SKIPPED or FAILED; step is its name in meta.cal_step."""

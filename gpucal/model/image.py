@@ -51,6 +51,10 @@ class Slopes:
         """The metadata tree of the exposure's rate."""
         return self.rate.tree
 
+    def get(self, path):
+        """Return a value of the metadata of the exposure's rate, or None where it is absent."""
+        return self.rate.get(path)
+
     def copy(self):
         """Return a pair that can be changed without changing this one."""
         return Slopes(self.rate.copy(), self.rateints.copy())

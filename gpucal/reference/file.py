@@ -85,8 +85,8 @@ class Reference:
 
     def require_same_detector(self, exposure):
         """Raise ReferenceFileError if the file was made for another instrument or detector than the exposure's."""
-        instrument = exposure.meta.instrument
-        for word, mine in (("INSTRUME", instrument.name), ("DETECTOR", instrument.detector)):
+        for word, place in (("INSTRUME", "instrument.name"), ("DETECTOR", "instrument.detector")):
+            mine = exposure.get(place)
             theirs = str(self.keyword(word, "N/A")).strip().upper()
             if mine and theirs not in ("N/A", "ANY", "MULTIPLE", "") and theirs != mine.upper():
                 raise ReferenceFileError(f"{self.path}: was made for {theirs}, the exposure is from {mine}")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gpucal.errors import ConfigError, ReferenceFileError
+from gpucal.reference import pars
 
 ANY = {"", "N/A", "ANY", "GENERIC"}
 
@@ -37,34 +38,54 @@ class Folder:
         the instrument has files of that type but none fits.
         """
         wanted = _wanted(exposure, reftype in BY_FILTER)
+        files = self._files(reftype, wanted)
+        if best := _best(files, wanted):
+            return best, str(best)
+        if files:
+            reasons = "; ".join(f"{path.name} {_conflicts(header, wanted)}" for path, header in files.items())
+            raise ReferenceFileError(f"no {reftype} reference fits, in {self.path}: {reasons}")
+        return None, "N/A"
+
+    def provide(self, paths, watch=None):
+        """Return {path: why it cannot be used} of chosen files: an empty one, a folder has what it has."""
+        return {}
+
+    def pars(self, exposure, pipeline, aliases):
+        """Return {name: {parameter: value}} for a pipeline and its steps, from the pars-* files that fit."""
+        wanted = _wanted(exposure, by_filter=True) | {"EXP_TYPE": exposure.get("exposure.type"), "window": None}
+
+        def read_best(reftype, name):
+            best = _best(self._files(reftype, wanted), wanted)
+            return pars.read(best, name) if best else {}
+
+        return pars.collect(read_best, pipeline, aliases)
+
+    def _files(self, reftype, wanted):
+        """The headers of the files of a type for an instrument, by their paths."""
         instruments = {*ANY, str(wanted["INSTRUME"]).upper()}
-        files = {
+        return {
             path: header
             for path, header in self.headers.items()
             if header["REFTYPE"] == reftype and header["INSTRUME"] in instruments
         }
-        fitting = [path for path, header in files.items() if not _conflicts(header, wanted)]
-        if fitting:
-            best = max(fitting, key=lambda path: _rank(files[path], wanted, path))
-            return best, str(best)
-        if files:
-            reasons = "; ".join(f"{path.name} {_conflicts(header, wanted)}" for path, header in files.items())
-            raise ReferenceFileError(f"{self.path}: no {reftype} reference fits {exposure.source}: {reasons}")
-        return None, "N/A"
+
+
+def _best(files, wanted):
+    fitting = [path for path, header in files.items() if not _conflicts(header, wanted)]
+    return max(fitting, key=lambda path: _rank(files[path], wanted, path), default=None)
 
 
 def _wanted(exposure, by_filter):
-    meta = exposure.meta
     wanted = {
-        "INSTRUME": meta.instrument.name,
-        "DETECTOR": meta.instrument.detector,
-        "SUBARRAY": meta.subarray.name,
-        "READPATT": meta.exposure.readpatt,
-        "DATE": f"{meta.observation.date or '9999-12-31'}T{meta.observation.time or '23:59:59'}",
+        "INSTRUME": exposure.get("instrument.name"),
+        "DETECTOR": exposure.get("instrument.detector"),
+        "SUBARRAY": exposure.get("subarray.name"),
+        "READPATT": exposure.get("exposure.readpatt"),
+        "DATE": f"{exposure.get('observation.date') or '9999-12-31'}T{exposure.get('observation.time') or '23:59:59'}",
         "window": getattr(exposure, "window", None),
     }
     if by_filter:
-        wanted |= {"FILTER": meta.instrument.filter, "PUPIL": meta.instrument.pupil}
+        wanted |= {"FILTER": exposure.get("instrument.filter"), "PUPIL": exposure.get("instrument.pupil")}
     return wanted
 
 
@@ -74,6 +95,9 @@ def _conflicts(header, wanted):
         mine, theirs = str(wanted.get(word) or "").upper(), header[word]
         if mine and theirs not in ANY and mine != theirs:
             return f"is for {theirs}, not {mine}"
+    kinds = header["EXP_TYPE"].strip("|").split("|")  # one, or several as in P_EXP_TY
+    if wanted.get("EXP_TYPE") and kinds[0] not in ANY and str(wanted["EXP_TYPE"]).upper() not in kinds:
+        return f"is for {' or '.join(kinds)}, not {wanted['EXP_TYPE']}"
     if header["USEAFTER"] > wanted["DATE"]:
         return f"is for exposures after {header['USEAFTER']}"
     if wanted["window"] and not _contains(header, wanted["window"]):
@@ -107,6 +131,7 @@ def _header(file):
         return None
     words = ("INSTRUME", "DETECTOR", "SUBARRAY", "FILTER", "PUPIL", "READPATT")
     header: dict[str, Any] = {word: str(keywords.get(word) or "").strip().upper() for word in words}
+    header["EXP_TYPE"] = str(keywords.get("P_EXP_TY") or keywords.get("EXP_TYPE") or "").replace(" ", "").upper()
     header["REFTYPE"], header["USEAFTER"] = reftype, str(keywords.get("USEAFTER") or "").strip()
     header["corner"] = tuple(keywords.get(word) for word in ("SUBSTRT2", "SUBSTRT1"))
     header["size"] = tuple(keywords.get(word) for word in ("SUBSIZE2", "SUBSIZE1"))
@@ -141,6 +166,8 @@ def _asdf_keywords(file):
         "FILTER": instrument.get("filter"),
         "PUPIL": instrument.get("pupil"),
         "READPATT": exposure.get("readpatt"),
+        "EXP_TYPE": exposure.get("type"),
+        "P_EXP_TY": exposure.get("p_exptype"),
         "SUBARRAY": meta.get("subarray", {}).get("name"),
         "USEAFTER": str(meta.get("useafter") or ""),
     }

@@ -5,7 +5,8 @@ from collections import OrderedDict
 from pathlib import Path
 
 from gpucal import device as devices
-from gpucal.errors import ConfigError
+from gpucal.errors import ConfigError, ReferenceFileError
+from gpucal.reference.cache import ignore
 from gpucal.reference.file import Reference
 
 log = logging.getLogger(__name__)
@@ -28,23 +29,38 @@ class References:
         """The CRDS context in use, or N/A."""
         return getattr(self.library, "context", NONE)
 
+    def find(self, reftype, exposure, override=None):
+        """Return (path, name) of the exposure's reference of a type, or (None, "N/A"); the file may have to be fetched.
+
+        exposure: a model, or the Header of one. override: a path that goes before all other sources.
+        ReferenceFileError if there should be one but is not; its text does not name the exposure.
+        """
+        chosen = _existing(reftype, override) if override else self.overrides.get(reftype)
+        if chosen is not None:
+            return (None, NONE) if chosen == NONE else (chosen, str(chosen))
+        return (None, NONE) if self.library is None else self.library.find(reftype, exposure)
+
+    def provide(self, paths, watch=ignore):
+        """Have files that were found at their places; return {path: why it cannot be used}."""
+        return self.library.provide(paths, watch) if self.library and paths else {}
+
     def get(self, reftype, exposure, override=None):
         """Return the exposure's reference of a type, or None if none applies; notes its name in the metadata.
 
         override: a path that goes before all other sources. ReferenceFileError if the file cannot serve.
         """
-        chosen = _existing(reftype, override) if override else self.overrides.get(reftype)
-        if chosen is not None:
-            path, name = (None, NONE) if chosen == NONE else (chosen, str(chosen))
-        elif self.library is not None:
-            path, name = self.library.find(reftype, exposure)
-        else:
-            path, name = None, NONE
+        try:
+            path, name = self.find(reftype, exposure, override)
+        except ReferenceFileError as error:
+            raise ReferenceFileError(f"{exposure.source}: {error}") from error
+        if troubles := self.provide([path] if name.startswith("crds://") else []):
+            raise ReferenceFileError(f"{path.name}: {troubles[path]}")
         exposure.note_reference(reftype, name)
         exposure.note_context(self.context, getattr(self.library, "version", None))
-        return None if path is None else self._opened(path, reftype, exposure)
+        return None if path is None else self.open(path, reftype, exposure)
 
-    def _opened(self, path, reftype, exposure):
+    def open(self, path, reftype, exposure):
+        """Return a reference file as an exposure needs it, opened once; ReferenceFileError if it cannot serve it."""
         window = getattr(exposure, "window", None)
         edges = window and tuple((s.start, s.stop) for s in window)
         key = (str(path), path.stat().st_mtime_ns, reftype, edges)
@@ -75,7 +91,7 @@ def _existing(reftype, path):
     return path.resolve()
 
 
-def library(kind, path=None, context=None):
+def library(kind, path=None, context=None, verify=True):
     """Return the library that `reference=KIND` asks for: None, a Folder or a Crds."""
     if kind in (None, "none"):
         return None
@@ -86,5 +102,5 @@ def library(kind, path=None, context=None):
     if kind == "crds":
         from gpucal.reference.crds import Crds
 
-        return Crds(path, context)
+        return Crds(path, context, verify)
     raise ConfigError(f"reference={kind} is not one of none, folder, crds")

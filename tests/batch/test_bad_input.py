@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 import gpucal
-from gpucal.errors import ConfigError
+from gpucal.errors import ConfigError, ReferenceFileError
 
 RATE, RATEINTS = "_rate.fits", "_rateints.fits"
 
@@ -138,7 +138,8 @@ def all_nan(hdus):
 )
 def test_a_bad_reference_fails_the_exposure_with_its_name(reftype, edit, cause, made, references, tmp_path):
     bad = spoiled_reference(references, reftype, tmp_path, edit)
-    (fate,) = gpucal.run(made[0], tmp_path / "out", references=references, override={reftype: str(bad)})
+    settings = {"override": {reftype: str(bad)}, "reference": {"on_missing": "skip_exposure"}}
+    (fate,) = gpucal.run(made[0], tmp_path / "out", references=references, **settings)
     assert f"{bad}: " in fate.error
     assert cause in fate.error
     assert not (tmp_path / "out").exists()
@@ -146,8 +147,11 @@ def test_a_bad_reference_fails_the_exposure_with_its_name(reftype, edit, cause, 
 
 @pytest.mark.parametrize("reftype", ["gain", "readnoise"])
 def test_a_fit_without_gain_or_read_noise_fails(reftype, made, references, tmp_path):
-    (fate,) = gpucal.run(made[0], tmp_path / "out", references=references, override={reftype: "N/A"})
-    assert fate.error == f"jump: no {reftype} reference for {made[0]}"
+    settings = {"override": {reftype: "N/A"}, "reference": {"on_missing": "skip_exposure"}}
+    (fate,) = gpucal.run(made[0], tmp_path / "out", references=references, **settings)
+    assert fate.error == f"{made[0]}: {reftype}: needed, but there is none"
+    with pytest.raises(ReferenceFileError, match=f"jump: no {reftype} reference for .*uncal.fits"):
+        gpucal.pipeline(references=references, override={reftype: "N/A"})(made[0])
 
 
 def test_another_missing_reference_makes_its_step_skipped(made, references, tmp_path):
@@ -166,7 +170,7 @@ def test_a_folder_whose_references_do_not_fit_says_why(made, references, tmp_pat
     folder = tmp_path / "refs"
     folder.mkdir()
     spoiled_reference(references, "gain", folder, with_value("DETECTOR", "NRCA3"))
-    (fate,) = gpucal.run(made[0], tmp_path / "out", references=folder)
+    (fate,) = gpucal.run(made[0], tmp_path / "out", references=folder, reference={"on_missing": "skip_exposure"})
     assert "no gain reference fits" in fate.error
     assert "gain.fits is for NRCA3, not NRCB1" in fate.error
 

@@ -126,7 +126,7 @@ def test_files_of_the_type_that_do_not_fit_are_an_error_that_says_why(choice):
     with pytest.raises(ReferenceFileError) as caught:
         choice("gain", files)
     message = str(caught.value)
-    assert "no gain reference fits exposure.fits" in message
+    assert "no gain reference fits" in message
     assert "a.fits is for NRCA2, not NRCA1" in message
     assert "b.fits is for exposures after 2030-01-01T00:00:00" in message
     assert "c.fits does not contain the exposure's window (SUBARRAY SUB64P)" in message
