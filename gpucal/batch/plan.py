@@ -9,7 +9,6 @@ from gpucal.batch.fate import Fate
 from gpucal.errors import ConfigError, InputError, ReferenceFileError
 from gpucal.model.header import Header
 from gpucal.model.names import stem
-from gpucal.params import suggest
 from gpucal.reference.cache import ignore
 
 ON_MISSING = ("fail", "skip_exposure")
@@ -52,8 +51,7 @@ class Plan:
         on_missing: fail, or skip_exposure. ReferenceFileError if nothing is to start.
         """
         if on_missing not in ON_MISSING:
-            known = " or ".join(ON_MISSING)
-            raise ConfigError(f"reference.on_missing={on_missing}: expected {known}{suggest(on_missing, ON_MISSING)}")
+            raise ConfigError(f"reference.on_missing={on_missing}: expected {' or '.join(ON_MISSING)}")
         if self.troubles and on_missing == "fail":
             raise ReferenceFileError(str(self))
         lost = [Fate(str(file), error=f"{file}: {'; '.join(map(str, of))}") for file, of in self.troubles.items()]

@@ -56,7 +56,8 @@ def _fits(path):
             try:
                 headers.append(fits.Header.fromfile(file))
             except EOFError:
-                raise InputError(f"{path}: no SCI extension with pixels") from None
+                cause = "no SCI extension with pixels" if headers else "not a FITS file"
+                raise InputError(f"{path}: {cause}") from None
             if "SIMPLE" not in headers[0]:
                 raise InputError(f"{path}: not a FITS file")
             file.seek(headers[-1].data_size_padded, 1)

@@ -210,7 +210,7 @@ def _dtype(header, path):
 def reason(error, path):
     """Say in a few words why a file cannot be read, without its path and without advice for programmers."""
     text = getattr(error, "strerror", None) or str(error)
-    if "SIMPLE" in text or "Empty or corrupt FITS" in text or "Header missing END" in text:
+    if "SIMPLE" in text or "Empty or corrupt FITS" in text or "Header missing END" in text or "2880" in text:
         with builtins.open(path, "rb") as file:
             return "truncated within its headers" if file.read(9) == b"SIMPLE  =" else "not a FITS file"
     return text.splitlines()[0]

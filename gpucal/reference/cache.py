@@ -207,7 +207,7 @@ class Seen:
         new = self.file.with_name(f"{self.file.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps(self.known))
+            new.write_text(json.dumps({path: state for path, state in self.known.items() if os.path.exists(path)}))
             new.replace(self.file)
 
 

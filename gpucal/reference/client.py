@@ -34,6 +34,7 @@ def connect(path):
         try:
             api.get_server_info()
         except CrdsError:
+            api.set_crds_server(SERVERLESS)  # not to wait for it again
             return f"the server {url} cannot be reached"
     return ""
 
@@ -78,7 +79,7 @@ def resolve_context(wanted, offline):
             if not _is_cached(name):
                 if offline:
                     folder = config.get_crds_mappath("jwst")
-                    raise ConfigError(f"reference.context={name}: not in the CRDS cache at {folder}, {offline}")
+                    raise ConfigError(f"reference.context={name}: not in the CRDS cache at {folder}, and {offline}")
                 api.dump_mappings(name)
     except CrdsError as error:
         raise ConfigError(f"reference.context={wanted or name}: {first_line(error)}") from error

@@ -10,6 +10,8 @@ from gpucal.reference import pars
 from gpucal.reference.cache import Cache, ignore
 from gpucal.reference.client import SERVERLESS, connect, first_line, quiet, resolve_context
 
+DATE, LATE = "META.OBSERVATION.DATE", "2100-01-01"
+
 
 class Crds:
     """Asks a CRDS context which files an exposure needs and where the cache holds them.
@@ -37,7 +39,7 @@ class Crds:
 
         The file may be missing from the cache: see provide. ReferenceFileError if the context has none but should.
         """
-        instrument = str(exposure.need("instrument.name")).upper()
+        instrument = str(exposure.get("instrument.name")).upper()
         rules = self._rules(instrument, reftype)
         if rules is None:
             return None, "N/A"
@@ -111,7 +113,7 @@ class Crds:
         if answer is None or answer.upper().startswith("NOT FOUND N/A"):
             return None
         if answer.startswith("NOT FOUND"):
-            raise NoRule(f"{self.context} has no {reftype} for {rules.describe(values, 'No match' not in answer)}")
+            raise NoRule(f"{self.context} has no {reftype} for {rules.describe(values)}")
         return answer
 
 
@@ -135,11 +137,14 @@ class Rules:
         conditioned = ("UNDEFINED" if value is None else condition_value(value) for value in values)
         return self.rmap.get_best_ref(dict(zip(self.keys, conditioned, strict=True)))
 
-    def describe(self, values, dated):
-        """Name the values, DETECTOR NRCA1, SUBARRAY FULL ...; with the date only if that is what has no file."""
-        named = dict(zip(self.places, values, strict=True))
-        told = [place for place in named if place != "observation.time" and (dated or place != "observation.date")]
-        return ", ".join(f"{keyword_of(place)} {named[place]}" for place in told)
+    def describe(self, values):
+        """Name the values that have no file: DETECTOR NRCA1, SUBARRAY FULL ...; the date only if it is to blame."""
+        named = dict(zip(self.keys, values, strict=True))
+        told = [key.upper() for key in self.rmap.parkey[0]]  # what must agree; the date comes after it
+        later = [LATE if key == DATE else value for key, value in named.items()]
+        if not str(self.best(later)).startswith("NOT FOUND"):
+            told.append(DATE)
+        return ", ".join(f"{keyword_of(key.lower().removeprefix('meta.'))} {named[key]}" for key in told)
 
 
 def _remembered(function):
