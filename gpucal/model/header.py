@@ -16,9 +16,10 @@ class Header:
         self.source = str(source)
         path = Path(source)
         try:
-            self._look, self.shape = _asdf(path) if path.suffix == ".asdf" else _fits(path)
+            look, self.shape = _asdf(path) if path.suffix == ".asdf" else _fits(path)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: {reason(error, path)}") from error
+        self._look = functools.cache(look)
 
     def get(self, path):
         """Return a value of the metadata, `exposure.type`, or None where it is absent."""

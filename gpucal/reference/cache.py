@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -31,12 +32,7 @@ class Cache:
         self.facts, self.withdrawn = _facts(offline)
         self._sound: set[Path] = set()
         self._seen = Seen()
-
-    def locate(self, name):
-        """Return where the file of a name belongs."""
-        from crds.core import config
-
-        return Path(config.locate_file(name, "jwst"))
+        self.locate = functools.cache(_locate)
 
     def provide(self, paths, watch=ignore):
         """Fetch what is missing or damaged, check the rest; return {path: why it cannot be used}.
@@ -148,6 +144,13 @@ class Cache:
         with contextlib.suppress(OSError):
             path.unlink()  # the client leaves in the cache what came, even if it is not what it should be
         return failure or f"cannot be fetched: what came is {trouble}"
+
+
+def _locate(name):
+    """Return where the file of a name belongs."""
+    from crds.core import config
+
+    return Path(config.locate_file(name, "jwst"))
 
 
 def _facts(offline):

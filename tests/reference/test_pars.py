@@ -136,8 +136,8 @@ def test_crds_recommends_by_its_rules(make_ramp, host, write, tmp_path, monkeypa
             }
         },
     )
-    made.add(step, write(STEP))
-    made.add(pipeline, write(PIPELINE))
+    made.add(step, write(STEP, "step.asdf"))
+    made.add(pipeline, write(PIPELINE, "pipeline.asdf"))
     crds = library("crds", made.path)
 
     def said(detector):
