@@ -2,11 +2,13 @@
 
 import logging
 import os
+import platform
 import sys
 
 from gpucal.errors import ConfigError, GpucalError
 from gpucal.paths import CONF
 
+log = logging.getLogger(__name__)
 DONE, SOME_FAILED, NOTHING_STARTED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -55,6 +57,7 @@ def act(config, console):
 
     _log_to(console, config.log_level)
     settings = Settings(HydraConfig.get().overrides.task, run=config)
+    _log_to_file(config)
     actions = {"run": run, "steps": list_steps, "config": show_config, "sample": make_sample}
     if config.action not in actions:
         from gpucal.params import suggest
@@ -72,6 +75,8 @@ def run(settings, console):
     files, folder = _input(settings, console)
     hardware = device.choose(config.device.name)
     console.print(f"gpucal {__version__} on {hardware.name}: {_plain(hardware.why)}", soft_wrap=True)
+    log.info("gpucal %s on %s: %s; %s", __version__, hardware.name, hardware.why, platform.platform())
+    log.info("settings: %s", " ".join(f"{key}={value}" for key, value in settings.changed().items()))
     references = _references(config, hardware, folder)
     _require_writable(config.output_dir)
     _warm(hardware, console)
@@ -99,11 +104,25 @@ def list_steps(settings, console):
 
 
 def show_config(settings, console):
-    """Print the composed configuration, of the instrument's exposures if one is given."""
-    from omegaconf import OmegaConf
+    """Print every setting with its value, what set it and what it means, of the instrument's exposures if one is given.
 
-    config = settings.exposure(settings.instrument) if settings.instrument else settings.run
-    console.print(OmegaConf.to_yaml(config), markup=False, soft_wrap=True)
+    Of the steps only those of the pipeline are shown.
+    """
+    from rich.table import Table
+
+    pipeline = settings.pipeline(settings.instrument) if settings.instrument else settings.default_pipeline
+    shown = [step.alias for step in pipeline.steps]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("setting", "value", "from", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for one in settings.explained(settings.instrument):
+        group, _, rest = one.key.partition(".")
+        unset = one.value is None and one.source == "default" and (group == "override" or "override_" in rest)
+        if unset or (group == "steps" and rest.partition(".")[0] not in shown):
+            continue
+        value = f"[bold]{_plain(one.value)}[/]" if one.source != "default" else _plain(one.value)
+        table.add_row(_plain(one.key), value, _plain(one.source), _plain(one.help))
+    console.print(table)
     return DONE
 
 
@@ -190,6 +209,21 @@ def _log_to(console, level):
     logger.handlers = [RichHandler(console=console, show_path=False, markup=False)]
     logger.setLevel(names[str(level).upper()])
     logger.propagate = False
+
+
+def _log_to_file(config):
+    """Append what happens to a file, with times and levels; nothing is written before the first line is."""
+    if config.log_file is None or config.action != "run":
+        return
+    path = os.path.join(config.output_dir, config.log_file)
+    _require_writable(os.path.dirname(path))
+    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("gpucal")
+    handler.setLevel(min(logging.INFO, logger.level))
+    logger.handlers[0].setLevel(logger.level)
+    logger.addHandler(handler)
+    logger.setLevel(handler.level)
 
 
 def _plain(text):

@@ -22,6 +22,7 @@ class Outcome(NamedTuple):
     status: str  # COMPLETE, SKIPPED or FAILED
     reason: str  # why it was skipped or failed
     seconds: float
+    parameters: "Step | None" = None  # the step itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,10 @@ class Step:
         result.mark(self.status, status)
         if not self.skip:
             result = run_hooks(self.post_hooks, result, references, f"{self.alias}.post_hooks")
-        return result, Outcome(self.alias, status, reason, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        if status == "COMPLETE":
+            log.info("%s: %s %s in %.2f s", model.source, self.alias, status, seconds)
+        return result, Outcome(self.alias, status, reason, seconds, self)
 
     def __call__(self, source, references=None, device=None):
         """Correct one exposure, a path or a model (which is left as it is), whatever `skip` says; return the result.

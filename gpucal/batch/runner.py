@@ -5,6 +5,7 @@ are being written; memory does not grow with the length of the batch.
 """
 
 import itertools
+import json
 import logging
 import queue
 import threading
@@ -12,7 +13,7 @@ import time
 import traceback
 from pathlib import Path
 
-from gpucal import model
+from gpucal import model, provenance
 from gpucal.batch.fate import Fate
 from gpucal.errors import GpucalError, InputError
 from gpucal.model.image import Cube, Slopes
@@ -114,17 +115,16 @@ class _Work:
         if not job.fate.error:
             self.watch.started(job.fate.source)
             start = time.perf_counter()
-            with _noted(job.fate):
+            with _noted(job.fate), provenance.recording(job.fate.log):
                 self._calibrate(job)
             job.fate.seconds = time.perf_counter() - start
         job.contents = None
         return job
 
     def write(self, job):
-        durable = self.settings.run.runner.durable
         with _noted(job.fate):
-            for packed, path in job.products:
-                job.fate.products.append(model.write(packed, path, durable))
+            for number, (packed, path) in enumerate(job.products):
+                self._write(job.fate, packed, path, beside=number == 0)
         job.products = []
         self.fates.append(job.fate)
         self.watch.finished(job.fate)
@@ -150,7 +150,17 @@ class _Work:
     def _save(self, job, result, suffix):
         """Write what is not the last product at once: the queue would hold a copy of the ramp for each."""
         for packed, path in self._packed(job, result, suffix):
-            job.fate.products.append(model.write(packed, path, self.settings.run.runner.durable))
+            self._write(job.fate, packed, path)
+
+    def _write(self, fate, packed, path, beside=False):
+        """Write a product, with its provenance in it and, if wanted, beside it."""
+        durable = self.settings.run.runner.durable
+        made = provenance.record(fate, packed.tree, self.settings, self.references)
+        packed.tree._instance["gpucal"] = provenance.scrubbed(made)
+        fate.products.append(model.write(packed, path, durable))
+        if beside and self.settings.run.sidecar:
+            with model.whole_file(provenance.beside(path), durable) as file:
+                file.write(json.dumps(made, indent=1).encode())
 
     def _unpack(self, job):
         contents, job.contents = job.contents, None

@@ -21,6 +21,7 @@ class References:
         self.overrides = {reftype: _existing(reftype, path) for reftype, path in (overrides or {}).items() if path}
         self.library = library
         self.keep = keep
+        self.paths: dict[str, Path] = {}  # of the references used so far, by the names that products give them
         self._open: OrderedDict[tuple, Reference] = OrderedDict()
 
     @property
@@ -40,6 +41,8 @@ class References:
             path, name = self.library.find(reftype, exposure)
         else:
             path, name = None, NONE
+        if path is not None:
+            self.paths[name] = path
         exposure.note_reference(reftype, name)
         exposure.note_context(self.context, getattr(self.library, "version", None))
         return None if path is None else self._opened(path, reftype, exposure)

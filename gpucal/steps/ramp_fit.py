@@ -3,6 +3,7 @@
 Source: see kernels/fit_ramps.cu.
 """
 
+import copy
 import ctypes
 import ctypes.util
 import functools
@@ -107,6 +108,7 @@ def _products(ramp, rate, ints, gain):
             tree.update(ramp.tree)
         if kind is Cube and ramp.tree.hasattr("int_times"):
             tree.int_times = ramp.tree.int_times
+        tree._instance["history"] = copy.deepcopy(ramp.tree._instance.get("history", {}))
         tree.meta.bunit_data = tree.meta.bunit_err = "DN/s"
         models.append(kind(tree, ramp.source, **dict(zip(order, arrays, strict=True))))
     return Slopes(*models)

@@ -50,7 +50,7 @@ def test_save_all_writes_the_result_of_every_step(made, whole, tmp_path):
     stem = made[0].name.removesuffix("_uncal.fits")
     wanted = [f"{stem}_{step}.fits" for step in STEPS[: STEPS.index("ipc") + 1]]
     assert sorted({path.name for path in fate.products}) == sorted(wanted)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(wanted)
+    assert sorted(path.name for path in tmp_path.glob("*.fits")) == sorted(wanted)
 
 
 def test_the_calibrated_ramp_is_what_goes_into_the_fit(made, tmp_path):
