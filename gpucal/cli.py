@@ -56,6 +56,7 @@ def act(config, console):
     from gpucal.settings import Settings
 
     _log_to(console, config.log_level)
+    _separate(config)
     settings = Settings(HydraConfig.get().overrides.task, run=config)
     _log_to_file(config)
     actions = {"run": run, "steps": list_steps, "config": show_config, "sample": make_sample}
@@ -64,6 +65,22 @@ def act(config, console):
 
         raise ConfigError(f"action={config.action} is not one of {', '.join(actions)}{suggest(config.action, actions)}")
     return actions[config.action](settings, console)
+
+
+def _separate(config):
+    """Give every job of a multirun a folder of its own, named after the values that differ."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        return
+    parser = OverridesParser.create()
+    given = parser.parse_overrides([arg for arg in sys.argv[1:] if not arg.startswith("-")])
+    varied = {override.key_or_group for override in given if override.is_sweep_override()}
+    task = parser.parse_overrides(list(HydraConfig.get().overrides.task))
+    values = [f"{o.key_or_group}={o.value()}" for o in task if o.key_or_group in varied]
+    config.output_dir = os.path.join(config.output_dir, ",".join(values).replace("/", "_"))
 
 
 def run(settings, console):

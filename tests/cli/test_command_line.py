@@ -144,3 +144,18 @@ def test_kernels_are_compiled_once(gpucal_command, made, tmp_path):
     arguments = [f"input={made[0]}", f"reference.path={made[1]}", "pipeline=superbias"]
     outputs = [gpucal_command(*arguments, GPUCAL_CACHE=str(tmp_path / "cache"))[1] for _ in range(2)]
     assert ["compiling" in output for output in outputs] == [True, False]
+
+
+def test_a_multirun_makes_one_folder_per_value(gpucal_command, made, tmp_path):
+    code, output = gpucal_command(
+        "-m", f"input={made[0]}", f"reference.path={made[1]}", "output_dir=here", "steps.jump.four_group_rejection_threshold=4,50",
+        "pipelines.detector1=[dq_init,saturation,jump,ramp_fit]",
+    )  # fmt: skip
+    assert code == 0, output
+    folders = sorted((tmp_path / "here").iterdir())
+    assert [folder.name for folder in folders] == [
+        f"steps.jump.four_group_rejection_threshold={value}" for value in (4, 50)
+    ]
+    counts = [fits.getheader(next(folder.glob("*_rate.fits")))["PRIMECRS"] for folder in folders]
+    assert counts[0] > counts[1]
+    assert {path.name for path in tmp_path.iterdir()} <= {"here", "multirun.yaml"}
