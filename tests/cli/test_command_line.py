@@ -148,8 +148,8 @@ def test_kernels_are_compiled_once(gpucal_command, made, tmp_path):
 
 def test_a_multirun_makes_one_folder_per_value(gpucal_command, made, tmp_path):
     code, output = gpucal_command(
-        "-m", f"input={made[0]}", f"reference.path={made[1]}", "output_dir=here", "steps.jump.four_group_rejection_threshold=4,50",
-        "pipelines.detector1=[dq_init,saturation,jump,ramp_fit]",
+        "-m", f"input={made[0]}", f"reference.path={made[1]}", "output_dir=here",
+        "steps.jump.four_group_rejection_threshold=4,50", "pipelines.detector1=[dq_init,saturation,jump,ramp_fit]",
     )  # fmt: skip
     assert code == 0, output
     folders = sorted((tmp_path / "here").iterdir())
