@@ -138,7 +138,7 @@ def composed_pipeline(name, config):
     """
     if name not in config.pipelines:
         step = _build(name, config, "pipeline")  # a step that is asked for by name runs, also if pipelines skip it
-        return Pipeline(name, (dataclasses.replace(step, skip=False),), suffix=step.alias)
+        return Pipeline(name, (dataclasses.replace(step, skip=False),), suffix=step.suffix or step.alias)
     if isinstance(config.pipelines[name], str):
         function = imported(config.pipelines[name])
         if not callable(function):

@@ -36,7 +36,8 @@ class Step:
     """
 
     skip: bool = False  # leave the exposure as it is
-    save_results: bool = False  # write the result of this step, with its name as suffix
+    save_results: bool = False  # write the result of this step
+    suffix: str | None = None  # of the file with the result; by default the name of the step
     pre_hooks: tuple = ()  # functions, steps or shell commands to run before this step
     post_hooks: tuple = ()  # the same, after it
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gpucal import model, provenance
 from gpucal.batch.fate import Fate
-from gpucal.errors import GpucalError, InputError
+from gpucal.errors import ConfigError, GpucalError, InputError
 from gpucal.model.image import Cube, Slopes
 from gpucal.model.names import with_suffix
 
@@ -41,6 +41,8 @@ def calibrate(files, settings, references, watch=None):
 
     A failure ends one exposure, not the batch. KeyboardInterrupt stops reading; what is calibrated is still written.
     """
+    if settings.run.output_file and len(files) > 1:
+        raise ConfigError(f"output_file={settings.run.output_file}: is one name, but there are {len(files)} exposures")
     work = _Work(settings, references, watch or Quiet())
     if settings.run.runner.kind == "inline":
         for source in files:
@@ -139,7 +141,7 @@ class _Work:
             fate.outcomes.append(outcome)
             self.watch.stepped(fate.source, outcome)
             if step.save_results or run.save_all:
-                self._save(job, result, step.alias)
+                self._save(job, result, step.suffix or step.alias)
             if run.save_calibrated_ramp and step in before_fit:
                 self._save(job, result, "ramp")
 
@@ -170,7 +172,7 @@ class _Work:
         """Take a result off the device; return (packed model, path), its suffix that of its kind or the one given."""
         for one in result if isinstance(result, Slopes) else [result]:
             name = one.suffix if suffix is None else suffix + ("ints" if isinstance(one, Cube) else "")
-            path = with_suffix(job.fate.source, name, self.folder, self.ending)
+            path = with_suffix(self.settings.run.output_file or job.fate.source, name, self.folder, self.ending)
             yield model.pack(one, big_endian=self.ending == ".fits", last=last), path
 
     def _instrument(self, contents):

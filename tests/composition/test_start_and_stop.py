@@ -81,3 +81,13 @@ def test_members_of_an_association_are_calibrated(made, tmp_path):
     association.write_text("[1]")
     with pytest.raises(gpucal.errors.ConfigError, match="is not an association"):
         gpucal.run(association, tmp_path)
+
+
+def test_products_can_have_other_names(made, tmp_path):
+    (fate,) = gpucal.run(
+        made[0], tmp_path, references=made[1], output_file="night.fits", stop_after="ipc",
+        steps={"ipc": {"suffix": "mine"}, "dq_init": {"suffix": "first", "save_results": True}},
+    )  # fmt: skip
+    assert [path.name for path in fate.products] == ["night_first.fits", "night_mine.fits"]
+    with pytest.raises(gpucal.errors.ConfigError, match="is one name, but there are 2 exposures"):
+        gpucal.batch.calibrate([made[0], made[0]], Settings(values={"output_file": "night"}), None)
