@@ -1,6 +1,7 @@
 """The command line: what it says, and its exit codes."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,14 @@ def test_a_multirun_makes_one_folder_per_value(gpucal_command, made, tmp_path):
     counts = [fits.getheader(next(folder.glob("*_rate.fits")))["PRIMECRS"] for folder in folders]
     assert counts[0] > counts[1]
     assert {path.name for path in tmp_path.iterdir()} <= {"here", "multirun.yaml"}
+
+
+def test_the_log_has_times_levels_and_steps(gpucal_command, made, tmp_path):
+    code, _ = gpucal_command(f"input={made[0]}", f"reference.path={made[1]}", "stop_after=saturation")
+    assert code == 0
+    lines = (tmp_path / "out" / "gpucal.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|WARNING) ", line) for line in lines)
+    assert "gpucal 0.1.0 on host" in lines[0]
+    assert any("saturation COMPLETE in" in line for line in lines)
+    code, _ = gpucal_command(f"input={made[0]}", "output_dir=quiet", "log_file=null", "stop_after=dq_init")
+    assert not (tmp_path / "quiet" / "gpucal.log").exists()
