@@ -128,6 +128,13 @@ def show_config(settings, console):
     from rich.table import Table
 
     pipeline = settings.pipeline(settings.instrument) if settings.instrument else settings.default_pipeline
+    if settings.run.export is not None:
+        if settings.run.export != "stpipe":
+            raise ConfigError(f"export={settings.run.export} is not stpipe")
+        from gpucal.export import write_stpipe
+
+        console.print(str(write_stpipe(pipeline, settings.run.output_dir)), markup=False, soft_wrap=True)
+        return DONE
     shown = [step.alias for step in pipeline.steps]
     table = Table(box=None, pad_edge=False)
     for heading in ("setting", "value", "from", "meaning"):

@@ -33,7 +33,7 @@ def record(job_fate, tree, settings, references):
         "steps": [
             {
                 "step": outcome.step, "status": outcome.status, "reason": outcome.reason,
-                "seconds": round(outcome.seconds, 4), "parameters": _plain(outcome.parameters),
+                "seconds": round(outcome.seconds, 4), "parameters": plain_parameters(outcome.parameters),
             }
             for outcome in job_fate.outcomes
         ],
@@ -143,7 +143,8 @@ def _software():
     return found
 
 
-def _plain(step):
+def plain_parameters(step):
+    """Return {parameter: value} of a step as plain values; functions by their names."""
     return {name: _value(getattr(step, name)) for name in params.defaults(type(step))} if step else {}
 
 
