@@ -92,6 +92,7 @@ class _Job:
         self.fate = Fate(str(source))
         self.contents = None
         self.products = []  # (packed model, path)
+        self.beside = []  # (what writes a file, path)
 
 
 class _Work:
@@ -124,7 +125,10 @@ class _Work:
         with _noted(job.fate):
             for packed, path in job.products:
                 job.fate.products.append(model.write(packed, path, durable))
-        job.products = []
+            for write, path in job.beside:
+                write(path)
+                job.fate.products.append(path)
+        job.products, job.beside = [], []
         self.fates.append(job.fate)
         self.watch.finished(job.fate)
 
@@ -135,6 +139,7 @@ class _Work:
         def on_step(step, outcome, result):
             fate.outcomes.append(outcome)
             self.watch.stepped(fate.source, outcome)
+            self._take_beside(job, result)
             if step.save_results:
                 self._pack(job, result, step.alias)
 
@@ -155,6 +160,14 @@ class _Work:
         for one, name in kinds:
             path = with_suffix(job.fate.source, name, self.folder, self.ending)
             job.products.append((model.pack(one, big_endian=self.ending == ".fits", last=last), path))
+
+    def _take_beside(self, job, result):
+        """Take from a result what a step wants to be written beside the products."""
+        for ending, write in getattr(result, "beside", {}).items():
+            suffix, dot, kind = ending.rpartition(".")
+            job.beside.append((write, with_suffix(job.fate.source, suffix, self.folder, dot + kind)))
+        if hasattr(result, "beside"):
+            result.beside.clear()
 
     def _instrument(self, contents):
         """The instrument of an exposure; InputError if it is not the one that was asked for."""
