@@ -1,4 +1,4 @@
-"""The file in which exposures hand on the persistence windows that are still open, in the official pipeline's format."""
+"""The file in which exposures hand on persistence windows that are still open, in the official pipeline's format."""
 
 import numpy as np
 

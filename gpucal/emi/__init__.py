@@ -1,1 +1,1 @@
-"""Electromagnetic interference (EMI) in MIRI's ramps: when pixels are read, what waves there are, how they are fitted."""
+"""Electromagnetic interference (EMI) in MIRI's ramps: which waves there are, and two ways of fitting them."""

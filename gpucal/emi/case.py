@@ -7,7 +7,7 @@ import numpy as np
 
 from gpucal.errors import ReferenceFileError, Skip
 
-# Ten-microsecond clocks from row to row and in the frame reset between integrations, for corrections without a reference.
+# Clocks (ten microseconds) from row to row and of the frame reset between integrations, where no reference tells.
 CLOCKS = {
     "FULL_FAST": (271, 277504),
     "FULL_SLOW": (2333, 2388992),
@@ -93,4 +93,4 @@ def _plain(node):
     """A copy that does not depend on the open file."""
     if isinstance(node, dict):
         return {key: _plain(value) for key, value in node.items()}
-    return np.array(node) if isinstance(node, np.ndarray) else node
+    return np.array(node) if hasattr(node, "__array__") else node  # asdf's read the file when needed

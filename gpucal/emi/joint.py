@@ -17,7 +17,7 @@ CLOSE = 1e-9  # relative; closer minima are worked out again, operation by opera
 
 
 def remove(ramp, case, separately=False):
-    """Subtract the waves of a case from a ramp in place, one after the other; ramp: gpucal.model.Ramp, 3 groups or more.
+    """Subtract the waves of a case from a ramp of three groups or more, in place, one after the other.
 
     separately: fit every integration by itself, not one amplitude and phase to all.
     """
@@ -127,7 +127,7 @@ class _Fit:
         return to_host(a), to_host(b)
 
     def _best(self, scores, ints):
-        """The phase of the smallest chi squared: the vertex of the parabola through the best trial and its neighbours."""
+        """The phase of the smallest chi squared: the vertex of a parabola through the best trial and its neighbours."""
         nearest = self._nearest(np.asarray(ints))
         a, b = (part[nearest, ints].sum(axis=1) for part in scores)
         with np.errstate(all="ignore"):
@@ -143,10 +143,10 @@ class _Fit:
         best = close[np.nanargmin(exact)]
         # As in the official pipeline the phases before 0 and after the last are not unwrapped.
         three = [best - 1, best, (best + 1) % TRIALS]
-        chi = [self.at(self.trials[k], ints)[0] for k in three]
-        if not np.isfinite(chi).all() or np.std(chi) == 0:
+        around = np.array([self.at(self.trials[k], ints)[0] for k in three])
+        if not np.isfinite(around).all() or np.std(around) == 0:
             return self.trials[best]
-        curvature, slope, _ = np.polyfit(self.trials[three], chi, 2)
+        curvature, slope, _ = np.polyfit(self.trials[three], around, 2)
         return -slope / (2 * curvature)
 
     def _nearest(self, ints):
@@ -176,15 +176,15 @@ def sum_by_phase(ramp, good, order, bounds, y, n):
 
 
 @kernel
-def score_phases(trials, phases, pieces, weights, counts, a, b, s_t, s_tt, delta):
+def score_phases(trials, phases, pieces, weights, counts, square, linear, s_t, s_tt, delta):
     """Write the coefficients of chi squared for every trial phase and integration."""
     nphases, ngroups, nints = weights.shape
     for k, trial in enumerate(trials):
         z = wave_at(phases + trial, pieces)
-        b[k] = np.add.accumulate((z[:, :, None] * weights).reshape(-1, nints), axis=0)[-1]
+        linear[k] = np.add.accumulate((z[:, :, None] * weights).reshape(-1, nints), axis=0)[-1]
         s_z, s_tz, s_zz = (np.add.accumulate(v, axis=1)[:, -1] for v in (z, np.arange(ngroups) * z, z * z))
         lines = 2 * s_t * s_z * s_tz - s_tt * s_z * s_z - ngroups * s_tz * s_tz + s_zz * delta
-        a[k] = np.add.accumulate(counts * lines[:, None], axis=0)[-1]
+        square[k] = np.add.accumulate(counts * lines[:, None], axis=0)[-1]
 
 
 @kernel

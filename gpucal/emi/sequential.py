@@ -109,7 +109,8 @@ def _find_residuals(data, residuals, width):
     for start in range(0, nquads, len(scratch)):
         find_residuals(data, scratch[: nquads - start], residuals, start=start)
     rows = residuals.reshape(ngroups, -1, width)
-    rows[:, :, 1] = rows[:, :, 2] = (rows[:, :, 0] + rows[:, :, 3]) / 2  # reference columns that do not follow the others
+    # Two columns of reference pixels do not follow the others.
+    rows[:, :, 1] = rows[:, :, 2] = (rows[:, :, 0] + rows[:, :, 3]) / 2
     residuals -= xp.median(residuals, axis=1).astype("f4")[:, None]
 
 
@@ -120,7 +121,7 @@ def resampled(values, length):
 
 @kernel
 def find_residuals(data, scratch, residuals, start):
-    """Write the mean of four amplifiers' counts without slope and bias; the first and the last group do not tell them."""
+    """Write the mean of four amplifiers' counts without slope and bias, which all but the end groups tell."""
     ngroups = len(data)
     here = slice(start, start + len(scratch))
     part = data[:, here]

@@ -39,25 +39,22 @@ class Emicorr(Step):
         readpatt = ramp.need("exposure.readpatt").upper()
         if readpatt not in READPATTS:
             raise Skip(f"no correction for {readpatt}")
-        place = ramp.need("subarray.name"), readpatt
-        frequencies = self.onthefly_corr_freq
-        if frequencies is not None or self.user_supplied_reffile:
+        place = ramp.need("subarray.name"), readpatt, ramp.need("instrument.detector")
+        alone = self.onthefly_corr_freq is not None
+        if alone or self.user_supplied_reffile:
             ramp.note_reference("emicorr", None)
-        if frequencies is None:
-            emicorr = self._reference(ramp, emicorr)
+        reference = None if alone else self._reference(ramp, emicorr)
         if ramp.shape[1] < 3:
             raise Skip("fewer than three groups")
-        if frequencies is not None:
-            case = Case.without_reference(frequencies, *place)
+        if alone:
+            case = Case.without_reference(self.onthefly_corr_freq, *place[:2])
         else:
-            case = Case.from_reference(emicorr, *place, ramp.need("instrument.detector"))
-        if self.algorithm == "joint" and frequencies is None:
+            case = Case.from_reference(reference, *place)
+        if self.algorithm == "joint" and not alone:
             joint.remove(ramp, case, self.fit_ints_separately)
             return ramp
-        way = Sequential(self.nints_to_phase, self.nbins, self.scale_reference, self.use_n_cycles)
-        found = way.remove(ramp, case)
-        if frequencies is not None and self.save_intermediate_results:
-            place = *place, ramp.need("instrument.detector")
+        found = Sequential(self.nints_to_phase, self.nbins, self.scale_reference, self.use_n_cycles).remove(ramp, case)
+        if alone and self.save_intermediate_results:
             ramp.beside["emi_ref_waves.asdf"] = lambda path: write_reference(path, case, found, *place)
         return ramp
 

@@ -54,12 +54,11 @@ def group_times(ramp):
     Integrations begin as INT_TIMES tells, or follow each other without a pause where it does not.
     """
     nints, ngroups = ramp.shape[:2]
-    table = ramp.tree.int_times if ramp.tree.hasattr("int_times") else None
-    known = 0 if table is None else min(nints, len(table))
-    begins = [(float(table[i]["int_start_MJD_UTC"]) - EPOCH) * DAY for i in range(known)]
-    if known < nints:
+    known = ramp.tree.int_times["int_start_MJD_UTC"][:nints] if ramp.tree.hasattr("int_times") else []
+    begins = [(float(mjd) - EPOCH) * DAY for mjd in known]
+    if len(known) < nints:
         first = (ramp.need("exposure.start_time") - EPOCH) * DAY
-        begins += [first + i * ramp.need("exposure.integration_time") for i in range(known, nints)]
+        begins += [first + i * ramp.need("exposure.integration_time") for i in range(len(known), nints)]
     steps = np.full((nints, ngroups + 1), float(ramp.need("exposure.group_time")))
     steps[:, 0] = begins
     return np.cumsum(steps, axis=1)[:, 1:].copy()
