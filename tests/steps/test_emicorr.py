@@ -5,11 +5,12 @@ import functools
 import numpy as np
 import pytest
 
+from gpucal import params
 from gpucal.device import to_host
 from gpucal.emi.case import Case
 from gpucal.emi.sequential import resampled
 from gpucal.emi.spline import PeriodicWave
-from gpucal.errors import InputError, ReferenceFileError, Skip
+from gpucal.errors import ConfigError, InputError, ReferenceFileError, Skip
 from gpucal.reference import Reference, References
 from gpucal.steps import Emicorr
 
@@ -226,6 +227,14 @@ def test_deprecated_parameter_names_the_reference(exposure, emi_file, run, tmp_p
 def test_reference_that_names_a_wave_it_lacks_is_refused(exposure, emi_file, run):
     with pytest.raises(ReferenceFileError, match="frequency Hz5 is missing"):
         run(exposure(spoilt(4)[0]), emi_file([WAVE], freqs={"FAST": ["Hz417", "Hz5"]}))
+
+
+def test_frequencies_are_a_list_of_numbers():
+    assert params.build(Emicorr, {"onthefly_corr_freq": [390, 10.5]}).onthefly_corr_freq == [390.0, 10.5]
+    with pytest.raises(ConfigError, match=r"onthefly_corr_freq=390: expected a list, each a number or null"):
+        params.build(Emicorr, {"onthefly_corr_freq": 390})
+    with pytest.raises(ConfigError, match=r"onthefly_corr_freq=often: expected a number"):
+        params.build(Emicorr, {"onthefly_corr_freq": ["often"]})
 
 
 @pytest.mark.parametrize("algorithm", ["joint", "sequential"])
