@@ -4,6 +4,7 @@
     python scripts/parity.py --all                 every configuration, many shapes and seeds
     python scripts/parity.py nrc_sub160:6x2:3      configuration:ngroups x nints:seed
     python scripts/parity.py nrc_sub160:6x2:3+jump.rejection_threshold=5+ipc.skip=true
+    python scripts/parity.py nrc_sub160:6x2:3+sample.readpatt=SHALLOW4+sample.inverse_linearity=true
     python scripts/parity.py --all --markdown docs/parity.md
 
 Both pipelines run in lockstep: after each official step the same step of gpucal runs, and all arrays are compared. So
@@ -11,6 +12,7 @@ the rows show how far the results are apart after the whole chain up to that ste
 """
 
 import argparse
+import inspect
 import re
 import sys
 import tempfile
@@ -43,7 +45,7 @@ ALL = (
     "nrc_sub64p:8x100 nrc_sub64p:14x3:2 nrc_sub64p:5x10:3 nrc_sub64p:1x100:4 nrc_sub64p:2x20:5 nrc_sub64p:3x99:6 "
     "nis_sub64:5x6 nis_sub64:3x2:2 nis_sub64:16x16:3 nis_sub64:11x1:4 nis_sub64:1x4:5 mir_sub64:8x3"
 )
-CASE = "configuration:NGROUPSxNINTS[:seed][+step.parameter=value]..."
+CASE = "configuration:NGROUPSxNINTS[:seed][+step.parameter=value]...; the step `sample` makes exposure and references"
 LIMIT = 1e-5  # relative, for SHARE of the pixels
 SHARE = 0.99999
 FIRST_GROUP = 1e-3  # DN; the official refpix works the first group in single precision
@@ -108,15 +110,23 @@ def compare(case, device_name="auto", folder=None, **options):
 
     options: for gpucal.sample.make_references.
     """
+    settings = {key: value for key, value in case.settings if not key.startswith("sample.")}
+    chosen = {key.removeprefix("sample."): value for key, value in case.settings if key not in settings}
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         work = Path(scratch)
         (exposure,) = sample.make_exposures(
-            case.configuration, work / "data", ngroups=case.ngroups, nints=case.nints, seed=case.seed
-        )
+            case.configuration, work / "data", ngroups=case.ngroups, nints=case.nints, seed=case.seed,
+            **_known_to(sample.make_exposures, chosen),
+        )  # fmt: skip
         files = sample.make_references(
-            case.configuration, work / "refs", ngroups=case.ngroups, nints=case.nints, **options
-        )
-        return compare_files(case, exposure, files, device_name, dict(case.settings))
+            case.configuration, work / "refs", ngroups=case.ngroups, nints=case.nints,
+            **options | _known_to(sample.make_references, chosen),
+        )  # fmt: skip
+        return compare_files(case, exposure, files, device_name, settings)
+
+
+def _known_to(function, options):
+    return {name: value for name, value in options.items() if name in inspect.signature(function).parameters}
 
 
 def compare_files(case, exposure, references, device_name="auto", settings=None):

@@ -204,7 +204,7 @@ def _argument(value):
 FUNCTIONS = """
     all any argmax argsort ascontiguousarray broadcast_to clip concatenate count_nonzero cumsum diff expand_dims flip
     max mean median min moveaxis nan_to_num nanmax nanmean nanmedian nanmin nansum nonzero pad ravel repeat reshape roll
-    rot90 sort stack std sum swapaxes take_along_axis tile transpose where
+    rot90 searchsorted sort stack std sum swapaxes take_along_axis tile transpose where
 """
 
 

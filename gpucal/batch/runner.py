@@ -96,6 +96,7 @@ class _Job:
         self.fate = Fate(str(source))
         self.contents = None
         self.products = []  # (packed model, path)
+        self.beside = []  # (what writes a file, path)
 
 
 class _Work:
@@ -127,7 +128,10 @@ class _Work:
         with _noted(job.fate):
             for number, (packed, path) in enumerate(job.products):
                 self._write(job.fate, packed, path, beside=number == 0)
-        job.products = []
+            for write, path in job.beside:
+                write(path)
+                job.fate.products.append(path)
+        job.products, job.beside = [], []
         self.fates.append(job.fate)
         self.watch.finished(job.fate)
 
@@ -140,6 +144,7 @@ class _Work:
         def on_step(step, outcome, result):
             fate.outcomes.append(outcome)
             self.watch.stepped(fate.source, outcome)
+            self._take_beside(job, result)
             if step.save_results or run.save_all:
                 self._save(job, result, step.suffix or step.alias)
             if run.save_calibrated_ramp and step in before_fit:
@@ -174,6 +179,14 @@ class _Work:
             name = one.suffix if suffix is None else suffix + ("ints" if isinstance(one, Cube) else "")
             path = with_suffix(self.settings.run.output_file or job.fate.source, name, self.folder, self.ending)
             yield model.pack(one, big_endian=self.ending == ".fits", last=last), path
+
+    def _take_beside(self, job, result):
+        """Take from a result what a step wants to be written beside the products."""
+        for ending, write in getattr(result, "beside", {}).items():
+            suffix, dot, kind = ending.rpartition(".")
+            job.beside.append((write, with_suffix(job.fate.source, suffix, self.folder, dot + kind)))
+        if hasattr(result, "beside"):
+            result.beside.clear()
 
     def _instrument(self, contents):
         """The instrument of an exposure; InputError if it is not the one that was asked for."""

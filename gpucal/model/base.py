@@ -1,5 +1,7 @@
 """The common part of all models: a metadata tree, array attributes, and the state of the calibration."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 from gpucal.errors import InputError
@@ -9,7 +11,8 @@ class Model:
     """Device arrays with a stdatamodels metadata tree.
 
     `arrays` maps each array attribute to its FITS extension; an array that is absent is None. `tree` is a stdatamodels
-    model of class `tree_class` that holds everything but these arrays.
+    model of class `tree_class` that holds everything but these arrays. `beside` has what steps were asked to write
+    beside the products: the end of a file's name, "mask.fits", and what writes that file to a path.
     """
 
     tree_class: ClassVar[str]
@@ -19,6 +22,7 @@ class Model:
     def __init__(self, tree, source="", **arrays):
         self.tree = tree
         self.source = str(source)  # for messages: the file it came from
+        self.beside: dict[str, Callable[[Path], object]] = {}
         for name in self.arrays:
             setattr(self, name, arrays.pop(name, None))
         if arrays:

@@ -9,6 +9,7 @@ from gpucal.sample import metadata
 from gpucal.sample.configurations import configured
 from gpucal.sample.cosmic_rays import CosmicRays
 from gpucal.sample.detector import Detector
+from gpucal.sample.interference import Interference
 from gpucal.sample.pointing import Pointing
 from gpucal.sample.ramps import expose
 from gpucal.sample.readout import Readout
@@ -25,13 +26,15 @@ BRIGHTEST_RAYS = 20  # at most so many times the rate of cosmic rays in short ex
 def make_exposures(
     configuration, folder, *, ngroups=10, nints=1, exposures=1, seed=1, detector_seed=1, readpatt=None,
     frame_divisor=None, dithers=False, pointing_error=0.03, cr_rate=1.5e-5, snowballs=3, zeroframe="auto", tag=None,
+    interference=0.0,
 ):  # fmt: skip
     """Write jw..._uncal.fits for a configuration, with jw..._truth.npz beside each, and return the exposures' paths.
 
     seed fixes the sky and all noise, detector_seed the detector, which must be the references'. dithers: move between
     exposures; pointing_error is then the rms error of the header's pointing, arcsec. cr_rate: hits per pixel and
     second. snowballs: per integration of a near-infrared full frame. zeroframe: True, False or "auto". frame_divisor:
-    FRMDIVSR, if it is to differ from NFRAMES. tag: added to the files' names.
+    FRMDIVSR, if it is to differ from NFRAMES. tag: added to the files' names. interference: DN, of the strongest wave
+    that MIRI picks up.
 
     The truth: rate (ny, nx) electron/s of light and dark current; hits (n, 5) integration, frame, y, x, electrons;
     snow (n, 5) integration, frame, y, x, radius; pointing_error (2) arcsec to the east and the north.
@@ -51,7 +54,8 @@ def make_exposures(
 
         rate = _rate(chosen, detector, true, seed)
         rays = _cosmic_rays(chosen, detector, readout, random, cr_rate, snowballs)
-        counts, zero = expose(chosen, detector, rate, readout, rays, (seed, index))
+        waves = Interference(chosen, readout, interference) if interference else None
+        counts, zero = expose(chosen, detector, rate, readout, rays, (seed, index), waves)
 
         path = folder / f"{metadata.product_name(chosen, index, tag)}_uncal.fits"
         _write(path, counts, zero, chosen, readout, stated, index, exposures, dithers)

@@ -13,6 +13,8 @@ class Lastframe(Step):
 
     def process(self, ramp):
         """Flag it, unless too few groups would remain."""
+        if not str(ramp.need("instrument.detector")).startswith("MIR"):
+            raise Skip("only for MIRI")
         if ramp.shape[1] <= 2:
             raise Skip("two groups or fewer")
         ramp.groupdq[:, -1] |= GROUP.DO_NOT_USE

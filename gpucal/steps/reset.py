@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gpucal.device import nan_to_zero
-from gpucal.errors import ReferenceFileError
+from gpucal.errors import ReferenceFileError, Skip
 from gpucal.step import Step
 
 
@@ -13,6 +13,8 @@ class Reset(Step):
 
     def process(self, ramp, reset):
         """Subtract in place from as many groups as the reference covers; a NaN in it counts as 0."""
+        if not str(ramp.need("instrument.detector")).startswith("MIR"):
+            raise Skip("only for MIRI")
         known = reset.keyword("NINTS"), reset.keyword("NGROUPS")
         if None in known:
             raise ReferenceFileError(f"{reset.path}: keyword {'NINTS' if known[0] is None else 'NGROUPS'} is missing")

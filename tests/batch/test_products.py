@@ -137,3 +137,17 @@ def test_memory_does_not_grow_with_the_batch(made, tmp_path):
         runner._Job = original
     assert [fate.error for fate in fates] == [""] * 8
     assert most[0] <= 4  # one of them only just begun
+
+
+def test_what_a_step_was_asked_to_keep_lies_beside_the_products(tmp_path):
+    references = make_references("mir_sub64", tmp_path / "refs", ngroups=4)
+    (exposure,) = make_exposures("mir_sub64", tmp_path, ngroups=4)
+    wanted = {"skip": False, "onthefly_corr_freq": [390.625], "save_intermediate_results": True}
+    (fate,) = gpucal.run(exposure, tmp_path / "out", references=references["mask"].parent, steps={"emicorr": wanted})
+    stem = exposure.name.removesuffix("_uncal.fits")
+    assert [path.name for path in fate.products] == [
+        f"{stem}_rate.fits", f"{stem}_rateints.fits", f"{stem}_emi_ref_waves.asdf",
+    ]  # fmt: skip
+    assert all(path.is_file() for path in fate.products)
+    assert fits.getheader(fate.products[0])["S_MIREMI"] == "COMPLETE"
+    assert "R_MIREMI" not in fits.getheader(fate.products[0])

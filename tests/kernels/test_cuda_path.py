@@ -139,6 +139,13 @@ CASES = {
         replaced=[steps.Jump(after_jump_flag_dn1=100.0, after_jump_flag_time1=30.0)],
     ),
     "mid-infrared subarray": case(MID_INFRARED, (3, 9, 8, 12), xstart=1, ystart=5, **MIRI),
+    "interference and persistence": case(
+        [
+            steps.Emicorr(skip=False), steps.Emicorr(skip=False, onthefly_corr_freq=[218.5]), steps.Saturation(),
+            steps.Firstframe(skip=False), steps.Persistence(skip=False, persistence_time=15),
+        ],
+        (2, 7, 8, 20), xstart=1, ystart=5, **MIRI,
+    ),
     "mid-infrared full frame": case(
         [steps.DqInit(), steps.Refpix()], (1, 2, 1024, 1032), **MIRI | {"subarray": "FULL", "xstart": 1, "ystart": 1}
     ),
@@ -146,14 +153,16 @@ CASES = {
 
 
 @pytest.fixture
-def calibrate(make_ramp, reference_file):
+def calibrate(make_ramp, reference_file, emi_file):
     """Calibrate a case on a device; the same numbers each time. Returns the ramp and, if fitted, the two products."""
     made = {}
 
     def run(name, device):
         this = CASES[name]
         if name not in made:
-            made[name] = contents(this, np.random.default_rng(7)), reference_files(this, reference_file)
+            files = reference_files(this, reference_file)
+            files["emicorr"] = emi_file([("Hz390", 390.625, np.sin(np.arange(64) * 2 * np.pi / 64))])
+            made[name] = contents(this, np.random.default_rng(7)), files
         (data, zeroframe), files = made[name]
         ramp = make_ramp(device, data, zeroframe=zeroframe, **this.keywords)
         model, references = ramp, References(device, files)
@@ -203,6 +212,7 @@ def reference_files(this, write):
         "superbias": {"data": np.where(scattered, np.nan, rng.normal(9000, 50, plane)), "dq": flags},
         "linearity": {
             "coeffs": [np.zeros(plane), np.where(scattered, np.nan, 1), np.full(plane, 1e-6), np.full(plane, 1e-12)],
+            "inv_coeffs": [np.zeros(plane), np.where(scattered[::-1], 0, 1), np.full(plane, -1e-6)],
             "dq": flags, "dq_def": {"NO_LIN_CORR": 4, "HOT": 1},
         },
         "dark": {
@@ -224,7 +234,8 @@ def reference_files(this, write):
 
 def _as_stored(contents):
     """Floating-point arrays as float32, the rest as it is."""
-    return {name: np.asarray(value, "f4") if name in ("data", "coeffs") else value for name, value in contents.items()}
+    real = ("data", "coeffs", "inv_coeffs")
+    return {name: np.asarray(value, "f4") if name in real else value for name, value in contents.items()}
 
 
 @pytest.mark.parametrize("name", CASES)

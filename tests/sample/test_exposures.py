@@ -57,6 +57,17 @@ def test_the_pixels_do_not_depend_on_the_number_of_threads(tmp_path, monkeypatch
     np.testing.assert_array_equal(counts(a), counts(b))
 
 
+def test_interference_is_the_same_in_all_four_amplifiers_and_goes_on_from_frame_to_frame(tmp_path):
+    clean, spoilt = (
+        counts(make_exposures("mir_sub64", tmp_path / str(dn), ngroups=3, nints=2, interference=dn)[0]).astype(int)
+        for dn in (0, 20)
+    )
+    added = np.median((spoilt - clean).reshape(6, 64, 18, 4), axis=3)
+    assert 20 < np.abs(added).max() < 40
+    assert abs(added.mean()) < 2
+    assert np.std(added - added[0]) > 5
+
+
 def test_another_seed_gives_another_sky_and_other_noise_on_the_same_detector(tmp_path):
     [a] = make_exposures("nrc_sub64p", tmp_path / "a", ngroups=2, seed=1)
     [b] = make_exposures("nrc_sub64p", tmp_path / "b", ngroups=2, seed=2)
