@@ -5,6 +5,8 @@ from typing import Any
 
 from gpucal.step import Outcome, Step
 
+SUFFIXES = {"dark": "dark", "guider": "cal"}  # of products; others are named after their kind: rate, rateints, ramp
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -12,6 +14,11 @@ class Pipeline:
 
     name: str
     steps: tuple[Step, ...]
+
+    @property
+    def suffix(self):
+        """The suffix of the product's name, or None where it depends on the kind of product."""
+        return SUFFIXES.get(self.name)
 
     def run(self, model, references, on_step=None):
         """Run the steps in place; return the result and the Outcome of each.

@@ -53,9 +53,9 @@ class Settings:
         self._pipeline(self.run)
 
     @functools.cache  # noqa: B019  (settings live as long as the run)
-    def pipeline(self, instrument):
-        """Return the pipeline for the exposures of an instrument."""
-        return self._pipeline(self.exposure(instrument))
+    def pipeline(self, instrument, exp_type=None):
+        """Return the pipeline for the exposures of an instrument and a type: the one asked for, or what suits them."""
+        return self._pipeline(self.exposure(instrument), exp_type)
 
     @functools.cache  # noqa: B019
     def exposure(self, instrument):
@@ -67,8 +67,8 @@ class Settings:
         _validate(config)
         return config
 
-    def _pipeline(self, config):
-        name = config.pipeline or "detector1"
+    def _pipeline(self, config, exp_type=None):
+        name = config.pipeline or config.exp_types.get(str(exp_type)) or "detector1"
         aliases = config.pipelines.get(name, [name] if name in STEPS else None)
         if aliases is None:
             known = [*config.pipelines, *STEPS]

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from gpucal.errors import GpucalError, ReferenceFileError, Skip
+from gpucal.errors import GpucalError, InputError, ReferenceFileError, Skip
 
 log = logging.getLogger(__name__)
 STEPS: dict[str, type["Step"]] = {}  # alias -> class; filled as the classes are defined
@@ -37,6 +37,7 @@ class Step:
     alias: ClassVar[str]  # the name in configurations and file names: the stem of the file
     status: ClassVar[str]  # the name in meta.cal_step, where it is another
     required: ClassVar[tuple[str, ...]] = ()
+    guider: ClassVar[bool] = False  # whether it takes exposures of a guide star
     references: ClassVar[dict[str, bool]]  # type -> may the step run without it
     process: ClassVar[Any]  # process(model, reference, ...) corrects and returns the model, or raises Skip before
 
@@ -57,6 +58,8 @@ class Step:
         try:
             if self.skip:
                 raise Skip("as configured")
+            if model.guider and not self.guider:
+                raise InputError(f"{model.source}: {self.alias} cannot take guider exposures ({model.meta.exposure.type})")
             result = self.process(model, **self._find(model, references))
             status, reason = "COMPLETE", ""
         except Skip as skip:

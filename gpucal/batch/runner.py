@@ -130,7 +130,7 @@ class _Work:
 
     def _calibrate(self, job):
         fate = job.fate
-        pipeline = self.settings.pipeline(self._instrument(job.contents))
+        pipeline = self.settings.pipeline(self._instrument(job.contents), job.contents.tree.meta.exposure.type)
 
         def on_step(step, outcome, result):
             fate.outcomes.append(outcome)
@@ -140,7 +140,7 @@ class _Work:
 
         # No variable here holds the ramp: its memory is free as soon as the slopes are there.
         result, _ = pipeline.run(self._unpack(job), self.references, on_step)
-        self._pack(job, result, last=True)
+        self._pack(job, result, pipeline.suffix, last=True)
 
     def _unpack(self, job):
         contents, job.contents = job.contents, None

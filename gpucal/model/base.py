@@ -1,6 +1,6 @@
 """The common part of all models: a metadata tree, array attributes, and the state of the calibration."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gpucal.errors import InputError
 
@@ -9,11 +9,14 @@ class Model:
     """Device arrays with a stdatamodels metadata tree.
 
     `arrays` maps each array attribute to its FITS extension; an array that is absent is None. `tree` is a stdatamodels
-    model of class `tree_class` that holds everything but these arrays.
+    model of class `tree_class` that holds everything but these arrays, the `tables` too.
     """
 
     tree_class: ClassVar[str]
     arrays: ClassVar[dict[str, str]]
+    tables: ClassVar[tuple[str, ...]] = ("int_times", "group")
+    guider: ClassVar[bool] = False  # whether it holds an exposure of a guide star
+    data: Any
 
     def __init__(self, tree, source="", **arrays):
         self.tree = tree
@@ -64,6 +67,17 @@ class Model:
         from gpucal.model.save import pack, write
 
         write(pack(self), path)
+
+
+class Exposure(Model):
+    """A model whose pixels are a window of the detector, to which reference files are cut."""
+
+    @property
+    def window(self):
+        """The (y, x) slices of the full detector that were read out, in science orientation."""
+        ny, nx = self.data.shape[-2:]
+        y, x = self.need("subarray.ystart") - 1, self.need("subarray.xstart") - 1
+        return slice(y, y + ny), slice(x, x + nx)
 
 
 def keyword(tree, path):
