@@ -6,5 +6,6 @@ from gpucal.model.image import Cube, Image, Slopes
 from gpucal.model.load import open, read
 from gpucal.model.ramp import Ramp
 from gpucal.model.save import pack, write
+from gpucal.model.superstripes import SuperstripeRamp
 
-__all__ = ["Cube", "GuiderRamp", "GuiderRate", "Image", "Model", "Ramp", "Slopes", "open", "pack", "read", "write"]
+__all__ = ["Cube", "GuiderRamp", "GuiderRate", "Image", "Model", "Ramp", "Slopes", "SuperstripeRamp", "open", "pack", "read", "write"]

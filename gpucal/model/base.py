@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from gpucal.errors import InputError
+from gpucal.stripes import Stripes
 
 
 class Model:
@@ -14,8 +15,8 @@ class Model:
 
     tree_class: ClassVar[str]
     arrays: ClassVar[dict[str, str]]
-    tables: ClassVar[tuple[str, ...]] = ("int_times", "group")
-    guider: ClassVar[bool] = False  # whether it holds an exposure of a guide star
+    tables: ClassVar[tuple[str, ...]] = ("int_times", "int_times_stripe", "group")
+    readout: ClassVar[str] = ""  # guider, superstripes: a special one, which only some steps can correct
     data: Any
 
     def __init__(self, tree, source="", **arrays):
@@ -78,6 +79,11 @@ class Exposure(Model):
         ny, nx = self.data.shape[-2:]
         y, x = self.need("subarray.ystart") - 1, self.need("subarray.xstart") - 1
         return slice(y, y + ny), slice(x, x + nx)
+
+    @property
+    def cut(self):
+        """What reference files are cut to: the window, or the Stripes it is made of."""
+        return Stripes.of(self) or self.window
 
 
 def keyword(tree, path):

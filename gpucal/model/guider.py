@@ -1,6 +1,6 @@
 """GuiderRamp and GuiderRate: exposures of the fine guidance sensor that find and follow a guide star."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from gpucal.device import array_module
 from gpucal.model.base import Exposure
@@ -13,7 +13,7 @@ DETECTOR = 2048  # pixels along each side
 class _Guider(Exposure):
     arrays = {"data": "SCI", "err": "ERR", "dq": "DQ"}
     tables = ("planned_star_table", "flight_star_table", "pointing_table", "centroid_table", "track_sub_table")
-    guider: ClassVar[bool] = True
+    readout = "guider"
 
     data: Any
     err: Any

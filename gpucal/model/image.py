@@ -32,7 +32,7 @@ class Cube(Image):
 class Slopes:
     """What a ramp fit gives: the exposure's rate and the rates of its integrations."""
 
-    guider = False
+    readout = ""
 
     def __init__(self, rate, rateints):
         self.rate: Image = rate

@@ -15,6 +15,7 @@ from gpucal.model.guider import EXP_TYPES, GuiderRamp, GuiderRate
 from gpucal.model.image import Cube, Image, Slopes
 from gpucal.model.pixels import Pixels, decode
 from gpucal.model.ramp import Ramp
+from gpucal.model.superstripes import SuperstripeRamp
 from gpucal.warned import ignored, logged
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def _read_fits(path, buffer):
     if "SCI" not in pixels:
         raise InputError(f"{path}: no SCI extension with pixels")
     ndim, exp_type = len(pixels["SCI"].shape), headers["PRIMARY"].get("EXP_TYPE")
-    kind = _kind(ndim, exp_type)
+    kind = _kind(ndim, exp_type, headers["PRIMARY"].get("SSTR_NST"))
     if kind is None:
         expected = f"4 (counts) or 3 (rates) for {exp_type}" if exp_type in EXP_TYPES else "4 (ramp), 3 or 2 (rates)"
         raise InputError(f"{path}: SCI has {ndim} dimensions, expected {expected}")
@@ -129,8 +130,9 @@ def _read_asdf(path):
 
     try:
         with asdf.open(path, memmap=False, lazy_load=False) as file:
-            exp_type = file.tree.get("meta", {}).get("exposure", {}).get("type")
-            kind = _kind(np.ndim(file.tree.get("data")), exp_type)
+            meta = file.tree.get("meta", {})
+            exp_type, nstripes = meta.get("exposure", {}).get("type"), meta.get("subarray", {}).get("num_superstripe")
+            kind = _kind(np.ndim(file.tree.get("data")), exp_type, nstripes)
             if kind is None:
                 raise InputError(f"{path}: no array named data with 2, 3 or 4 dimensions")
         with logged(path.name, log):
@@ -141,7 +143,7 @@ def _read_asdf(path):
 
 
 def _from_datamodel(tree, source):
-    kind = _kind(np.ndim(tree.data), tree.meta.exposure.type)
+    kind = _kind(np.ndim(tree.data), tree.meta.exposure.type, tree.meta.subarray.num_superstripe)
     if kind is None:
         raise InputError(f"{source}: the model's data has {np.ndim(tree.data)} dimensions, expected 2, 3 or 4")
     bare = _tree_class(kind)()
@@ -159,8 +161,10 @@ def _from_datamodel(tree, source):
     return packed
 
 
-def _kind(ndim, exp_type):
+def _kind(ndim, exp_type, nstripes):
     """Return the class of model for data of so many dimensions, or None."""
+    if ndim == 4 and nstripes:
+        return SuperstripeRamp
     return (GUIDER_DIMENSIONS if exp_type in EXP_TYPES else DIMENSIONS).get(ndim)
 
 
@@ -187,13 +191,16 @@ def _check(packed):
         if not counts and dtype != np.dtype(wanted):
             raise InputError(f"{packed.source}: {packed.kind.arrays[name]} is {dtype}, expected {np.dtype(wanted)}")
         lost = {"zeroframe": (shape[0], *shape[2:]), "pixeldq": shape[2:], "average_dark_current": shape[2:]}
-        if packed.kind.guider:
+        if packed.kind is SuperstripeRamp:
+            nstripes = packed.tree.meta.subarray.num_superstripe
+            lost["pixeldq"] = (nstripes, *shape[2:])
+        if packed.kind.readout == "guider":
             lost["dq"] = shape[-2:]
         if array.shape != lost.get(name, shape):
             raise InputError(
                 f"{packed.source}: {packed.kind.arrays[name]} has shape {array.shape}, expected {lost.get(name, shape)}"
             )
-    if packed.kind is Ramp:
+    if issubclass(packed.kind, Ramp):
         stated = packed.tree.meta.exposure.ngroups
         if stated is not None and stated != shape[1]:
             raise InputError(f"{packed.source}: NGROUPS is {stated}, but SCI holds {shape[1]} groups")

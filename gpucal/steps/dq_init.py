@@ -16,14 +16,14 @@ class DqInit(Step):
 
     user_supplied_dq: str | None = None  # FITS file whose first image is added to the mask
 
-    guider: ClassVar = True
+    takes: ClassVar = ("guider", "stripes")
 
     def process(self, ramp, mask):
         """Set the flags; they add to those that are there. Guider exposures have no flags of groups."""
         flags = mask.dq
         if self.user_supplied_dq:
             flags = flags | ramp_shaped(self.user_supplied_dq, ramp)
-        if ramp.guider:
+        if ramp.readout == "guider":
             if flags.shape != ramp.dq.shape:
                 raise InputError(f"{ramp.source}: has {ramp.dq.shape} pixels, the mask {mask.path} {flags.shape}")
             ramp.dq |= flags

@@ -19,7 +19,7 @@ class FlatField(Step):
 
     inverse: bool = False  # multiply instead
 
-    guider: ClassVar = True
+    takes: ClassVar = ("guider",)
 
     def process(self, rates, flat):
         """Correct in place."""

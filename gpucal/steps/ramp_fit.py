@@ -105,8 +105,9 @@ def _products(ramp, rate, ints, gain):
         tree = getattr(datamodels, kind.tree_class)()
         with logged(ramp.source, log):
             tree.update(ramp.tree)
-        if kind is Cube and ramp.tree.hasattr("int_times"):
-            tree.int_times = ramp.tree.int_times
+        for table in ("int_times", "int_times_stripe"):
+            if kind is Cube and ramp.tree.hasattr(table):
+                setattr(tree, table, getattr(ramp.tree, table))
         tree.meta.bunit_data = tree.meta.bunit_err = "DN/s"
         models.append(kind(tree, ramp.source, **dict(zip(order, arrays, strict=True))))
     return Slopes(*models)
