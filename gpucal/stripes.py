@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gpucal.device import array_module
 from gpucal.errors import InputError
 
 DETECTOR = 2048  # pixels along each side
@@ -74,10 +75,12 @@ class Stripes:
 
     def gather(self, array):
         """Return the stripes of (..., region): (..., ny, nx), or of (region): (nstripes, ny, nx) for superstripes."""
-        rows = self.rows if self.together else self.rows[0]
+        rows = array_module(array).asarray(self.rows if self.together else self.rows[0])
         if abs(self.axis) == 2:
-            return _contiguous(array[..., rows, :])
-        return _contiguous(array[..., rows].swapaxes(-2, -3) if self.together else array[..., rows])
+            found = array[..., rows, :]
+        else:
+            found = array[..., rows].swapaxes(-2, -3) if self.together else array[..., rows]
+        return array_module(array).ascontiguousarray(found)
 
 
 def _origin(axis, start, name):
@@ -124,9 +127,3 @@ def _parts(exposure, stripe, origin, nrows):
             f"{exposure.source}: has {nrows} rows, its stripes {place} (MSTR_*, SSTR_*), the last at row {last}"
         )
     return tuple(parts)
-
-
-def _contiguous(array):
-    from gpucal.device import array_module
-
-    return array_module(array).ascontiguousarray(array)

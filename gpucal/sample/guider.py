@@ -60,7 +60,7 @@ def make_guider_exposure(exp_type, folder, *, nints=None, seed=1, detector_seed=
     mode = MODES[exp_type]._replace(**({"nints": nints} if nints else {}), **change)
     configuration = replace(
         configured(CONFIGURATION), exp_type=exp_type, frame_time=mode.frame_time, corner=mode.corner,
-        shape=mode.shape, subarray="FULL" if mode.shape[1] == 2048 else f"{mode.shape[0]}X{mode.shape[1]}",
+        shape=mode.shape, subarray="FULL" if mode.shape[1] > 128 else f"{mode.shape[0]}X{mode.shape[1]}",
     )  # fmt: skip
     readout = Readout.of(configuration, mode.ngroups, mode.nints)
     random = stream(seed, "guider", exp_type)

@@ -29,6 +29,8 @@ class FlatField(Step):
         if not isinstance(rates, GuiderRate):
             raise InputError(f"{rates.source}: flat_field takes rates of the guider alone, after guider_cds")
         response, error, flags = flat.made("usable", lambda: usable_flat(flat))
+        if response.shape != rates.data.shape[1:]:
+            raise InputError(f"{rates.source}: has {rates.data.shape[1:]} pixels, the flat {flat.path} {response.shape}")
         if self.inverse:
             rates.data *= response
         else:

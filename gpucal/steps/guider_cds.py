@@ -69,9 +69,12 @@ def at_pixels(reference, ramp):
     values = reference.data
     if ramp.window is not None or values.shape == ramp.data.shape[2:]:
         return values
-    # The sum runs over the bytes as they lie in the file, in the order of NumPy's buffers: as the official one.
-    stored = to_host(values).astype(">f4")
-    return reference.made("mean", lambda: array_module(values).full(ramp.data.shape[2:], np.mean(stored), "f4"))
+    return array_module(values).full(ramp.data.shape[2:], reference.made("mean", lambda: _mean_as_stored(values)), "f4")
+
+
+def _mean_as_stored(values):
+    """Return the mean, summed as the official one: over swapped bytes, and so in the order of NumPy's buffers."""
+    return np.mean(to_host(values).astype(">f4"))
 
 
 def _product(ramp, **arrays):
