@@ -23,7 +23,7 @@ class Part(NamedTuple):
 
     place: int
     start: int
-    count: int
+    nrows: int
     science: bool  # not of the MSTR_RD1 that every stripe begins with
 
 
@@ -66,7 +66,7 @@ class Stripes:
         rows = np.empty((len(self.parts), self.nrows), np.int64)
         for stripe, parts in zip(rows, self.parts, strict=True):
             for part in parts:
-                stripe[part.place : part.place + part.count] = np.arange(part.start, part.start + part.count)
+                stripe[part.place : part.place + part.nrows] = np.arange(part.start, part.start + part.nrows)
         return rows if self.axis > 0 else DETECTOR - 1 - rows[:, ::-1]
 
     def describes(self, corner, shape):
@@ -121,7 +121,7 @@ def _parts(exposure, stripe, origin, nrows):
         else:
             row += skips2
         read(reads2, True)
-    last = max(part.start + part.count for part in parts)
+    last = max(part.start + part.nrows for part in parts)
     if place != nrows or last > DETECTOR:
         raise InputError(
             f"{exposure.source}: has {nrows} rows, its stripes {place} (MSTR_*, SSTR_*), the last at row {last}"

@@ -8,4 +8,17 @@ from gpucal.model.ramp import Ramp
 from gpucal.model.save import pack, write
 from gpucal.model.superstripes import SuperstripeRamp
 
-__all__ = ["Cube", "GuiderRamp", "GuiderRate", "Image", "Model", "Ramp", "Slopes", "SuperstripeRamp", "open", "pack", "read", "write"]
+__all__ = [
+    "Cube",
+    "GuiderRamp",
+    "GuiderRate",
+    "Image",
+    "Model",
+    "Ramp",
+    "Slopes",
+    "SuperstripeRamp",
+    "open",
+    "pack",
+    "read",
+    "write",
+]

@@ -43,8 +43,8 @@ def collated(ramp):
     for repeat in range(repeats):
         for stripe, parts in enumerate(science):
             part = parts[repeat]
-            to = _rows(part.start - first, part.count, last - first, stripes.axis)
-            of = _rows(part.place, part.count, stripes.nrows, stripes.axis)
+            to = _rows(part.start - first, part.nrows, last - first, stripes.axis)
+            of = _rows(part.place, part.nrows, stripes.nrows, stripes.axis)
             for name in ("data", "groupdq"):
                 image[name][:, repeat::repeats][to] = getattr(ramp, name)[stripe::n][of]
             image["pixeldq"][to] = ramp.pixeldq[stripe][of]
@@ -56,7 +56,7 @@ def collated(ramp):
 def _extent(science):
     """Return the first row of the detector that a stripe covers, and the one after the last."""
     parts = [part for stripe in science for part in stripe]
-    return min(part.start for part in parts), max(part.start + part.count for part in parts)
+    return min(part.start for part in parts), max(part.start + part.nrows for part in parts)
 
 
 def _rows(start, count, size, axis):

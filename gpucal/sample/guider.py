@@ -82,8 +82,8 @@ def make_guider_exposure(exp_type, folder, *, nints=None, seed=1, detector_seed=
 def _counts(configuration: Configuration, readout: Readout, detector: Detector, random):
     """Return (nints, ngroups, ny, nx) uint16 DN: a star in the middle, read without reset within an integration."""
     (ny, nx), shape = configuration.shape, (readout.nints, readout.ngroups, *configuration.shape)
-    rows, columns = (np.arange(start - 1, start - 1 + n) % 2048 for start, n in zip(configuration.corner, (ny, nx)))
-    at = np.ix_(rows, columns)
+    ystart, xstart = configuration.corner
+    at = np.ix_((np.arange(ny) + ystart - 1) % 2048, (np.arange(nx) + xstart - 1) % 2048)
     y, x = np.mgrid[:ny, :nx].astype("f4")
     y0, x0 = random.uniform(0.4, 0.6, 2) * (ny, nx)
     star = STAR / (2 * np.pi * WIDTH**2) * np.exp(-((y - y0) ** 2 + (x - x0) ** 2) / (2 * WIDTH**2))

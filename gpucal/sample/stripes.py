@@ -24,7 +24,7 @@ WORDS = ("multistripe_reads1", "multistripe_skips1", "multistripe_reads2", "mult
          "interleave_reads1", "superstripe_step", "num_superstripe")  # fmt: skip
 
 # Name -> the configuration whose detector and references fit, what differs from it, and the WORDS.
-READOUTS = {
+READOUTS: dict[str, tuple[str, dict, tuple[int, ...]]] = {
     # Superstripes with the detector's reference rows in front of each.
     "nrc_supstp": (
         "nrc_full_rapid", {"subarray": "FULL_SUPSTP024", "shape": (28, 2048)}, (4, 0, 0, 0, 0, 0, 24, 5),

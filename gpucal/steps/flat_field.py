@@ -30,7 +30,9 @@ class FlatField(Step):
             raise InputError(f"{rates.source}: flat_field takes rates of the guider alone, after guider_cds")
         response, error, flags = flat.made("usable", lambda: usable_flat(flat))
         if response.shape != rates.data.shape[1:]:
-            raise InputError(f"{rates.source}: has {rates.data.shape[1:]} pixels, the flat {flat.path} {response.shape}")
+            raise InputError(
+                f"{rates.source}: has {rates.data.shape[1:]} pixels, the flat {flat.path} {response.shape}"
+            )
         if self.inverse:
             rates.data *= response
         else:

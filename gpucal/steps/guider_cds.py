@@ -29,7 +29,9 @@ class GuiderCds(Step):
     def process(self, ramp, gain, readnoise):
         """Return the rates of every integration as a new model; of identification images the lesser of two."""
         if not isinstance(ramp, GuiderRamp):
-            raise InputError(f"{ramp.source}: EXP_TYPE is {ramp.meta.exposure.type}, not the guider's, or it holds rates")
+            raise InputError(
+                f"{ramp.source}: EXP_TYPE is {ramp.meta.exposure.type}, not the guider's, or it holds rates"
+            )
         xp = array_module(ramp.data)
         signal = collected(ramp)
         time = np.float32(ramp.need("exposure.group_time"))
@@ -65,7 +67,7 @@ def _mean(reads):
 
 
 def at_pixels(reference, ramp):
-    """Return a reference's value of every pixel, or its mean where the exposure, a stack, is no part of the detector."""
+    """Return a reference's value of every pixel, or its mean where they, a stack, are no part of the detector."""
     values = reference.data
     if ramp.window is not None or values.shape == ramp.data.shape[2:]:
         return values

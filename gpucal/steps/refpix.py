@@ -56,7 +56,7 @@ class Refpix(Step):
         return ramp
 
     def _correct_stripes(self, ramp):
-        """Correct every group of every stripe; put superstripes together, which only their reference pixels kept apart."""
+        """Correct every group of every stripe; then superstripes need not be apart any longer."""
         frame = Frame.of_stripes(ramp)
         layout = stripes(ramp, frame, self.odd_even_columns)
         self._correct(ramp.data, frame, layout, smoothing=0, single=ramp.data.size)

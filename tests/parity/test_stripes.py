@@ -22,7 +22,11 @@ def drawn(random, superstripes):
     read = step if superstripes and random.random() < 0.3 else reads2
     numbers = (reads1, skips1, 0 if read is step else reads2, skips2, repeat, interleave, step, count)
     slow = reads1 + read + (many - 1) * (read + repeat * reads1)
-    fast, slow_start, fast_start = int(random.integers(3, 30)), int(random.integers(300, 1700)), int(random.integers(1, 2000))
+    fast, slow_start, fast_start = (
+        int(random.integers(3, 30)),
+        int(random.integers(300, 1700)),
+        int(random.integers(1, 2000)),
+    )
     axes = AXES[random.integers(len(AXES))]
     shape, corner = (slow, fast), (slow_start, fast_start)
     if abs(axes[1]) == 1:

@@ -88,7 +88,7 @@ def test_too_few_reads_are_refused(exp_type, data, why, guider, reference):
 
 
 def test_other_exposures_are_refused(ramp, reference):
-    with pytest.raises(InputError, match="exposure.fits: EXP_TYPE is NRC_IMAGE"):
+    with pytest.raises(InputError, match=r"exposure.fits: EXP_TYPE is NRC_IMAGE"):
         GuiderCds().process(ramp([1, 2]), *given(reference))
 
 

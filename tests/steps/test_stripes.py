@@ -87,7 +87,7 @@ def test_stripes_that_cannot_be_are_refused(numbers, why, striped):
 
 @pytest.fixture
 def superstripes(striped):
-    """Two images of two stripes, of one reference row and two others each; every pixel holds its row on the detector."""
+    """Two images of two stripes, of one reference row and two others each; pixels hold their row on the detector."""
     places = np.array([[0, 1, 2], [0, 3, 4]], "f4")[[0, 1, 0, 1], None, :, None]
     return striped(np.broadcast_to(places + 100, (4, 2, 3, 2)), 1, 0, 0, 0, 0, 0, 2, 2, ystart=101)
 
