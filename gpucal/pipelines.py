@@ -9,6 +9,8 @@ from gpucal.errors import ConfigError
 from gpucal.params import suggest
 from gpucal.step import STEPS, Outcome, Step
 
+SUFFIXES = {"dark": "dark", "guider": "cal"}  # of products; others are named after their kind: rate, rateints, ramp
+
 
 @dataclass(frozen=True)
 class Pipeline:

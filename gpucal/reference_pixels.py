@@ -67,6 +67,25 @@ def one_output(ramp, frame, by_parity):
     return layout
 
 
+def stripes(ramp, frame, by_parity):
+    """The amplifiers that the columns belong to, with all pixels called reference pixels, at one "edge".
+
+    Of superstripes the flags of the first are taken for all, as the official pipeline does.
+    """
+    rows, columns = frame.detector_window
+    row, column = np.mgrid[rows, columns]
+    pixels, column = frame.pixel(row, column).ravel(), column.ravel()
+    flags = to_host(ramp.pixeldq).ravel()[pixels]
+    reference = flags & PIXEL.REFERENCE_PIXEL != 0
+    pixels, column = pixels[reference], column[reference]
+    width, parities, sets = frame.shape[1] // 4, (0, 1) if by_parity else (None,), []
+    for amplifier in range(4):
+        mine = column // width == amplifier
+        sets += [pixels[mine if parity is None else mine & (column % 2 == parity)] for parity in parities]
+        sets += [np.empty(0, np.int64)] * len(parities)  # there is no second edge
+    return _layout(ramp, sets, 4, width)
+
+
 def miri_full(ramp, frame, by_parity):
     """Four amplifiers that take turns column by column, with the first and the last four columns."""
     nrows, ncolumns = frame.shape

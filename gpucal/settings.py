@@ -21,7 +21,7 @@ from gpucal import params, sources
 from gpucal.errors import ConfigError
 from gpucal.hooks import imported
 from gpucal.paths import CONF
-from gpucal.pipelines import Flow, Pipeline
+from gpucal.pipelines import SUFFIXES, Flow, Pipeline
 from gpucal.provenance import recorded
 from gpucal.step import STEPS, find
 
@@ -85,9 +85,9 @@ class Settings:
         self.default_pipeline = self._pipeline(self.run)
 
     @functools.cache  # noqa: B019  (settings live as long as the run)
-    def pipeline(self, instrument):
-        """Return the pipeline for the exposures of an instrument."""
-        return self._pipeline(self.exposure(instrument))
+    def pipeline(self, instrument, exp_type=None):
+        """Return the pipeline for the exposures of an instrument and a type: the one asked for, or what suits them."""
+        return self._pipeline(self.exposure(instrument), exp_type)
 
     @functools.cache  # noqa: B019
     def exposure(self, instrument):
@@ -124,8 +124,8 @@ class Settings:
         values = {one.key: one.value for one in self.explained() if not one.source.startswith(own)}
         return {key: value for key, value in values.items() if key not in ("action", "from")}
 
-    def _pipeline(self, config):
-        name = config.pipeline or "detector1"
+    def _pipeline(self, config, exp_type=None):
+        name = config.pipeline or config.exp_types.get(str(exp_type)) or "detector1"
         whole = composed_pipeline(name, config)
         return whole.part(config.start_after, config.stop_after) if name in config.pipelines else whole
 
@@ -146,7 +146,8 @@ def composed_pipeline(name, config):
                 f"pipelines.{name}={config.pipelines[name]}: is neither a list nor the name of a function"
             )
         return Flow(name, function=function, build=lambda alias: _build(alias, config, f"pipelines.{name}"))
-    return Pipeline(name, tuple(_build(step, config, f"pipelines.{name}") for step in _edited(name, config)))
+    steps = tuple(_build(step, config, f"pipelines.{name}") for step in _edited(name, config))
+    return Pipeline(name, steps, suffix=SUFFIXES.get(name))
 
 
 def _edited(name, config):

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from gpucal.errors import GpucalError, HookError, ReferenceFileError, Skip
+from gpucal.errors import GpucalError, HookError, InputError, ReferenceFileError, Skip
 from gpucal.hooks import imported, run_hooks
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class Step:
     alias: ClassVar[str]  # the name in configurations and file names
     status: ClassVar[str]  # the name in meta.cal_step, where it is another
     required: ClassVar[tuple[str, ...]] = ()
+    takes: ClassVar[tuple[str, ...]] = ()  # special readouts: guider, superstripes, or stripes, one after another
     references: ClassVar[dict[str, bool]]  # type -> may the step run without it
     process: ClassVar[Any]  # process(model, reference, ...) corrects and returns the model, or raises Skip before
 
@@ -68,7 +69,7 @@ class Step:
             if self.skip:
                 raise Skip("as configured")
             model = run_hooks(self.pre_hooks, model, references, f"{self.alias}.pre_hooks")
-            result = self.process(model, **self._find(model, references))
+            result = self._process(model, references)
             status, reason = "COMPLETE", ""
         except Skip as skip:
             result, status, reason = model, skip.status, str(skip)
@@ -110,6 +111,19 @@ class Step:
             exposure = exposure.copy()
         result, _ = dataclasses.replace(self, skip=False).run(exposure, references or References(device))
         return result
+
+    def _process(self, model, references):
+        kind = model.readout
+        if not kind or kind in self.takes:
+            return self.process(model, **self._find(model, references))
+        if kind != "superstripes" or "stripes" not in self.takes:
+            exp_type = model.meta.exposure.type
+            raise InputError(f"{model.source}: {self.alias} cannot take {kind} exposures (EXP_TYPE {exp_type})")
+        found = self._find(model, references)
+        for which in range(model.nstripes):
+            mine = {reftype: reference and reference.stripe(which) for reftype, reference in found.items()}
+            model.put(which, self.process(model.stripe(which), **mine))
+        return model
 
     def _find(self, model, references):
         found = {}

@@ -129,7 +129,7 @@ def _known_to(function, options):
     return {name: value for name, value in options.items() if name in inspect.signature(function).parameters}
 
 
-def compare_files(case, exposure, references, device_name="auto", settings=None):
+def compare_files(case, exposure, references, device_name="auto", settings=None, pipeline="detector1"):
     """Run both pipelines on an exposure with reference files {type: path}; return the Differences."""
     hardware = device.choose(device_name)
     shelf = References(hardware, references)
@@ -138,8 +138,8 @@ def compare_files(case, exposure, references, device_name="auto", settings=None)
     for key, value in (settings or {}).items():
         step, parameter = key.split(".")
         values.setdefault(step, {})[parameter] = value
-    pipeline = Settings(values={"steps": values}).pipeline(ours.need("instrument.name").lower())
-    steps = [step for step in pipeline.steps if not step.skip]
+    asked = Settings(values={"steps": values, "pipeline": pipeline})
+    steps = [step for step in asked.pipeline(ours.need("instrument.name").lower()).steps if not step.skip]
     state, differences = {"model": ours}, []
 
     def on_step(name, theirs):
@@ -150,7 +150,7 @@ def compare_files(case, exposure, references, device_name="auto", settings=None)
         state["model"], _ = steps.pop(0).run(state["model"], shelf)
         differences.extend(_differences(case, name, state["model"], theirs))
 
-    pipe = official.pipeline("Detector1Pipeline", references, settings)
+    pipe = official.pipeline(f"{pipeline.title()}Pipeline", references, settings)
     official.watch(pipe, on_step)
     pipe.run(str(exposure))
     if steps:

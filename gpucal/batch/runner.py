@@ -138,7 +138,7 @@ class _Work:
     def _calibrate(self, job):
         fate = job.fate
         run = self.settings.run
-        pipeline = self.settings.pipeline(self._instrument(job.contents))
+        pipeline = self.settings.pipeline(self._instrument(job.contents), job.contents.tree.meta.exposure.type)
         before_fit = [one for one, after in itertools.pairwise(pipeline.steps) if after.alias == "ramp_fit"]
 
         def on_step(step, outcome, result):

@@ -2,22 +2,26 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gpucal.errors import InputError
+from gpucal.stripes import Stripes
 
 
 class Model:
     """Device arrays with a stdatamodels metadata tree.
 
     `arrays` maps each array attribute to its FITS extension; an array that is absent is None. `tree` is a stdatamodels
-    model of class `tree_class` that holds everything but these arrays. `beside` has what steps were asked to write
-    beside the products: the end of a file's name, "mask.fits", and what writes that file to a path.
+    model of class `tree_class` that holds everything but these arrays, the `tables` too. `beside` has what steps were
+    asked to write beside the products: the end of a file's name, "mask.fits", and what writes that file to a path.
     """
 
     tree_class: ClassVar[str]
     suffix: ClassVar[str]  # of a product of this kind
     arrays: ClassVar[dict[str, str]]
+    tables: ClassVar[tuple[str, ...]] = ("int_times", "int_times_stripe", "group")
+    readout: ClassVar[str] = ""  # guider, superstripes: a special one, which only some steps can correct
+    data: Any
 
     def __init__(self, tree, source="", **arrays):
         self.tree = tree
@@ -69,6 +73,22 @@ class Model:
         from gpucal.model.save import pack, write
 
         write(pack(self), path)
+
+
+class Exposure(Model):
+    """A model whose pixels are a window of the detector, to which reference files are cut."""
+
+    @property
+    def window(self):
+        """The (y, x) slices of the full detector that were read out, in science orientation."""
+        ny, nx = self.data.shape[-2:]
+        y, x = self.need("subarray.ystart") - 1, self.need("subarray.xstart") - 1
+        return slice(y, y + ny), slice(x, x + nx)
+
+    @property
+    def cut(self):
+        """What reference files are cut to: the window, or the Stripes it is made of."""
+        return Stripes.of(self) or self.window
 
 
 def keyword(tree, path):

@@ -34,6 +34,8 @@ class Cube(Image):
 class Slopes:
     """What a ramp fit gives: the exposure's rate and the rates of its integrations."""
 
+    readout = ""
+
     def __init__(self, rate, rateints):
         self.rate: Image = rate
         self.rateints: Cube = rateints

@@ -11,13 +11,16 @@ import numpy as np
 from gpucal.device import Device
 from gpucal.errors import InputError
 from gpucal.model.base import Model
+from gpucal.model.guider import EXP_TYPES, GuiderRamp, GuiderRate
 from gpucal.model.image import Cube, Image, Slopes
 from gpucal.model.pixels import Pixels, decode
 from gpucal.model.ramp import Ramp
+from gpucal.model.superstripes import SuperstripeRamp
 from gpucal.warned import ignored, logged
 
 log = logging.getLogger(__name__)
 DIMENSIONS = {2: Image, 3: Cube, 4: Ramp}
+GUIDER_DIMENSIONS = {3: GuiderRate, 4: GuiderRamp}
 
 
 @dataclass
@@ -102,12 +105,14 @@ def extensions(path):
 
 
 def _read_fits(path, buffer):
-    _, pixels, rest = extensions(path)
+    headers, pixels, rest = extensions(path)
     if "SCI" not in pixels:
         raise InputError(f"{path}: no SCI extension with pixels")
-    kind = DIMENSIONS.get(len(pixels["SCI"].shape))
+    ndim, exp_type = len(pixels["SCI"].shape), headers["PRIMARY"].get("EXP_TYPE")
+    kind = _kind(ndim, exp_type, headers["PRIMARY"].get("SSTR_NST"))
     if kind is None:
-        raise InputError(f"{path}: SCI has {len(pixels['SCI'].shape)} dimensions, expected 4 (ramp), 3 or 2 (rates)")
+        expected = f"4 (counts) or 3 (rates) for {exp_type}" if exp_type in EXP_TYPES else "4 (ramp), 3 or 2 (rates)"
+        raise InputError(f"{path}: SCI has {ndim} dimensions, expected {expected}")
     if not pixels["SCI"].nbytes:
         raise InputError(f"{path}: SCI holds no pixels, its shape is {pixels['SCI'].shape}")
     packed = Packed(kind, _tree(kind, rest, path), str(path))
@@ -125,7 +130,9 @@ def _read_asdf(path):
 
     try:
         with asdf.open(path, memmap=False, lazy_load=False) as file:
-            kind = DIMENSIONS.get(np.ndim(file.tree.get("data")))
+            meta = file.tree.get("meta", {})
+            exp_type, nstripes = meta.get("exposure", {}).get("type"), meta.get("subarray", {}).get("num_superstripe")
+            kind = _kind(np.ndim(file.tree.get("data")), exp_type, nstripes)
             if kind is None:
                 raise InputError(f"{path}: no array named data with 2, 3 or 4 dimensions")
         with logged(path.name, log):
@@ -136,12 +143,12 @@ def _read_asdf(path):
 
 
 def _from_datamodel(tree, source):
-    kind = DIMENSIONS.get(np.ndim(tree.data))
+    kind = _kind(np.ndim(tree.data), tree.meta.exposure.type, tree.meta.subarray.num_superstripe)
     if kind is None:
         raise InputError(f"{source}: the model's data has {np.ndim(tree.data)} dimensions, expected 2, 3 or 4")
     bare = _tree_class(kind)()
     bare.update(tree)
-    for table in ("int_times", "group"):
+    for table in kind.tables:
         if tree.hasattr(table) and table in bare.schema["properties"]:
             setattr(bare, table, getattr(tree, table))
     packed = Packed(kind, bare, str(source))
@@ -152,6 +159,13 @@ def _from_datamodel(tree, source):
             packed.arrays[name] = (np.array(array, dtype.newbyteorder("="), order="C"), dtype, False)
     _check(packed)
     return packed
+
+
+def _kind(ndim, exp_type, nstripes):
+    """Return the class of model for data of so many dimensions, or None."""
+    if ndim == 4 and nstripes:
+        return SuperstripeRamp
+    return (GUIDER_DIMENSIONS if exp_type in EXP_TYPES else DIMENSIONS).get(ndim)
 
 
 def _tree(kind, hdus, path):
@@ -177,11 +191,16 @@ def _check(packed):
         if not counts and dtype != np.dtype(wanted):
             raise InputError(f"{packed.source}: {packed.kind.arrays[name]} is {dtype}, expected {np.dtype(wanted)}")
         lost = {"zeroframe": (shape[0], *shape[2:]), "pixeldq": shape[2:], "average_dark_current": shape[2:]}
+        if packed.kind is SuperstripeRamp:
+            nstripes = packed.tree.meta.subarray.num_superstripe
+            lost["pixeldq"] = (nstripes, *shape[2:])
+        if packed.kind.readout == "guider":
+            lost["dq"] = shape[-2:]
         if array.shape != lost.get(name, shape):
             raise InputError(
                 f"{packed.source}: {packed.kind.arrays[name]} has shape {array.shape}, expected {lost.get(name, shape)}"
             )
-    if packed.kind is Ramp:
+    if issubclass(packed.kind, Ramp):
         stated = packed.tree.meta.exposure.ngroups
         if stated is not None and stated != shape[1]:
             raise InputError(f"{packed.source}: NGROUPS is {stated}, but SCI holds {shape[1]} groups")

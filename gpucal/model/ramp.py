@@ -3,10 +3,10 @@
 from typing import Any
 
 from gpucal.device import array_module
-from gpucal.model.base import Model
+from gpucal.model.base import Exposure
 
 
-class Ramp(Model):
+class Ramp(Exposure):
     """An exposure before its slopes are fitted.
 
     data: (nints, ngroups, ny, nx) float32, DN. groupdq: the same shape, uint8. pixeldq: (ny, nx) uint32.
@@ -42,10 +42,3 @@ class Ramp(Model):
     def shape(self):
         """(nints, ngroups, ny, nx)."""
         return self.data.shape
-
-    @property
-    def window(self):
-        """The (y, x) slices of the full detector that were read out, in science orientation."""
-        nints, ngroups, ny, nx = self.shape
-        y, x = self.need("subarray.ystart") - 1, self.need("subarray.xstart") - 1
-        return slice(y, y + ny), slice(x, x + nx)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gpucal.errors import ConfigError, ReferenceFileError
+from gpucal.stripes import Stripes
 
 ANY = {"", "N/A", "ANY", "GENERIC"}
 
@@ -61,7 +62,7 @@ def _wanted(exposure, by_filter):
         "SUBARRAY": meta.subarray.name,
         "READPATT": meta.exposure.readpatt,
         "DATE": f"{meta.observation.date or '9999-12-31'}T{meta.observation.time or '23:59:59'}",
-        "window": getattr(exposure, "window", None),
+        "window": getattr(exposure, "cut", None),
     }
     if by_filter:
         wanted |= {"FILTER": meta.instrument.filter, "PUPIL": meta.instrument.pupil}
@@ -85,11 +86,17 @@ def _contains(header, window):
     corner, size = header["corner"], header["size"]
     if None in (*corner, *size):
         return True
+    if isinstance(window, Stripes):
+        if window.describes(corner, size):
+            return True
+        window = window.region
     return all(c - 1 <= s.start and s.stop <= c - 1 + n for s, c, n in zip(window, corner, size, strict=True))
 
 
 def _rank(header, wanted, path):
-    area = [s.stop - s.start for s in wanted["window"]] if wanted["window"] else None
+    window = wanted["window"]
+    stripes = isinstance(window, Stripes)
+    area = list(window.shape) if stripes else [s.stop - s.start for s in window] if window else None
     return (
         list(header["size"]) == area and header["SUBARRAY"] == wanted["SUBARRAY"],
         list(header["size"]) == area,

@@ -48,8 +48,8 @@ class References:
         return None if path is None else self._opened(path, reftype, exposure)
 
     def _opened(self, path, reftype, exposure):
-        window = getattr(exposure, "window", None)
-        edges = window and tuple((s.start, s.stop) for s in window)
+        window = getattr(exposure, "cut", None)
+        edges = tuple((s.start, s.stop) for s in window) if isinstance(window, tuple) else window
         key = (str(path), path.stat().st_mtime_ns, reftype, edges)
         if key not in self._open:
             self._open[key] = Reference(path, reftype, window, self.device)

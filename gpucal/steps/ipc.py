@@ -1,12 +1,15 @@
 """IPC: put back the charge signal that leaked into neighbouring pixels through interpixel capacitance."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from gpucal.device import array_module
+from gpucal.errors import Skip
 from gpucal.kernel import kernel
 from gpucal.step import Step
+from gpucal.stripes import Stripes
 
 CHUNK = 32 * 2**20  # bytes; planes convolved at a time, so that their copy stays small
 
@@ -15,12 +18,15 @@ CHUNK = 32 * 2**20  # bytes; planes convolved at a time, so that their copy stay
 class Ipc(Step):
     """Convolve every group's science pixels with the reference kernel; reference pixels and zero frames stay."""
 
+    takes: ClassVar = ("superstripes",)
+
     def process(self, ramp, ipc):
-        """Convolve in place, a few planes at a time."""
-        per_pixel = len(ipc.shape()) == 4
-        matrix = ipc.data if per_pixel else ipc.whole()[:, :, None]
-        nj, ni = matrix.shape[:2]
+        """Convolve in place, a few planes at a time. Stripes are taken for one window, as in the official pipeline."""
         rows, columns = science_area(ramp)
+        if Stripes.of(ramp) and (rows.start == rows.stop or columns.start == columns.stop):
+            raise Skip("the subarray does not fit the detector")
+        matrix = kernel_of(ipc, ramp)
+        nj, ni = matrix.shape[:2]
         height, width = rows.stop - rows.start, columns.stop - columns.start
         planes = ramp.data.reshape(-1, *ramp.shape[2:])
         step = max(1, CHUNK // planes[0].nbytes)
@@ -32,6 +38,15 @@ class Ipc(Step):
             measured[:, inside[0], inside[1]] = part[:, rows, columns]
             correct_ipc(measured, part, matrix, height=height, width=width, y0=rows.start, x0=columns.start)
         return ramp
+
+
+def kernel_of(ipc, ramp):
+    """Return the kernel, (nj, ni, 1), or one for every pixel of the exposure, (nj, ni, ny, nx)."""
+    if len(ipc.shape()) == 2:
+        return ipc.whole()[:, :, None]
+    if Stripes.of(ramp):
+        return array_module(ramp.data).ascontiguousarray(ipc.whole()[(..., *ramp.window)])
+    return ipc.data
 
 
 def science_area(ramp):

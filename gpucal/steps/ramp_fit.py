@@ -29,6 +29,7 @@ SCRATCH = 64 * 2**20  # bytes
 BAD = GROUP.DO_NOT_USE | GROUP.SATURATED
 POWERS = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)  # of the weights, for segments of growing signal-to-noise ratio
 SNR_LIMITS = (5, 10, 20, 50, 100)
+UNEVEN = 4  # groups from which the official pipeline fits LIKELY those that are not evenly spaced
 TOO_LARGE = 1e6  # (DN/s)^2
 
 
@@ -50,6 +51,8 @@ class RampFit(Step):
         nints, ngroups, ny, nx = ramp.shape
         nframes, group_time = ramp.need("exposure.nframes"), ramp.need("exposure.group_time")
         frame_time = ramp.need("exposure.frame_time")
+        if ramp.meta.exposure.read_times and ngroups >= UNEVEN:
+            raise InputError(f"{ramp.source}: groups at uneven times (repeated stripes) need the fit LIKELY")
         self._leave_out(ramp)
         lone_groups = not self.suppress_one_group or ngroups == 1
         if not lone_groups:
@@ -106,8 +109,9 @@ def _products(ramp, rate, ints, gain):
         tree = getattr(datamodels, kind.tree_class)()
         with logged(ramp.source, log):
             tree.update(ramp.tree)
-        if kind is Cube and ramp.tree.hasattr("int_times"):
-            tree.int_times = ramp.tree.int_times
+        for table in ("int_times", "int_times_stripe"):
+            if kind is Cube and ramp.tree.hasattr(table):
+                setattr(tree, table, getattr(ramp.tree, table))
         tree._instance["history"] = copy.deepcopy(ramp.tree._instance.get("history", {}))
         tree.meta.bunit_data = tree.meta.bunit_err = "DN/s"
         models.append(kind(tree, ramp.source, **dict(zip(order, arrays, strict=True))))

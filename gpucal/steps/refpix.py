@@ -4,7 +4,7 @@ Source: the JWST documentation of the reference pixel correction.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -12,8 +12,11 @@ from gpucal.detector import Frame
 from gpucal.device import array_module
 from gpucal.errors import Skip
 from gpucal.kernel import kernel
-from gpucal.reference_pixels import four_outputs, miri_full, one_output
+from gpucal.model.collate import collated
+from gpucal.model.superstripes import SuperstripeRamp
+from gpucal.reference_pixels import four_outputs, miri_full, one_output, stripes
 from gpucal.step import Step
+from gpucal.stripes import Stripes
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,12 @@ class Refpix(Step):
     refpix_algorithm: Literal["median"] = "median"  # how the side pixels are smoothed
     siglimit: float = 3.0  # standard deviations; clipping of the reference pixels
 
+    takes: ClassVar = ("superstripes",)
+
     def process(self, ramp):
         """Correct every group, and zero frames as exposures of one group; a zero frame that is 0 stays 0."""
+        if Stripes.of(ramp):
+            return self._correct_stripes(ramp)
         frame = Frame.of(ramp)
         if frame.miri:
             self._correct_miri(ramp, frame)
@@ -45,11 +52,22 @@ class Refpix(Step):
         # The official pipeline works in single precision until the first side correction has made its buffer double.
         everything = ramp.data.size
         self._correct(ramp.data, frame, layout, smoothing, single=1 if smoothing else everything)
+        self._correct_zeroframe(ramp, frame, layout, smoothing, single=0 if smoothing else everything)
+        return ramp
+
+    def _correct_stripes(self, ramp):
+        """Correct every group of every stripe; then superstripes need not be apart any longer."""
+        frame = Frame.of_stripes(ramp)
+        layout = stripes(ramp, frame, self.odd_even_columns)
+        self._correct(ramp.data, frame, layout, smoothing=0, single=ramp.data.size)
+        self._correct_zeroframe(ramp, frame, layout, smoothing=0, single=ramp.data.size)
+        return collated(ramp) if isinstance(ramp, SuperstripeRamp) else ramp
+
+    def _correct_zeroframe(self, ramp, frame, layout, smoothing, single):
         if ramp.zeroframe is not None:
             blank = ramp.zeroframe == 0
-            self._correct(ramp.zeroframe, frame, layout, smoothing, single=0 if smoothing else everything)
+            self._correct(ramp.zeroframe, frame, layout, smoothing, single)
             ramp.zeroframe[blank] = 0
-        return ramp
 
     def _correct_miri(self, ramp, frame):
         """Measure and correct the levels of a group relative to the first group of its integration."""

@@ -4,6 +4,7 @@ Source: the JWST documentation of the saturation step; for frame-averaged groups
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class Saturation(Step):
 
     n_pix_grow_sat: int = 1  # pixels; how far saturation spills over
     use_readpatt: bool = True  # look for saturation hidden in frame-averaged groups
+
+    takes: ClassVar = ("stripes",)
 
     def process(self, ramp, saturation, superbias=None):
         """Set the flags. The superbias, if any, is only used to judge frame-averaged groups."""
