@@ -137,6 +137,10 @@ class _Work:
             self.watch.stepped(fate.source, outcome)
             if step.save_results:
                 self._pack(job, result, step.alias)
+            byproducts = getattr(result, "byproducts", {})
+            while byproducts:
+                suffix, product = byproducts.popitem()
+                self._pack(job, product, suffix, last=True)
 
         # No variable here holds the ramp: its memory is free as soon as the slopes are there.
         result, _ = pipeline.run(self._unpack(job), self.references, on_step)

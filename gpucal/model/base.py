@@ -18,6 +18,7 @@ class Model:
     def __init__(self, tree, source="", **arrays):
         self.tree = tree
         self.source = str(source)  # for messages: the file it came from
+        self.byproducts: dict[str, Model] = {}  # by suffix: what a step was asked to save besides
         for name in self.arrays:
             setattr(self, name, arrays.pop(name, None))
         if arrays:
