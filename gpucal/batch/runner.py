@@ -145,6 +145,10 @@ class _Work:
             fate.outcomes.append(outcome)
             self.watch.stepped(fate.source, outcome)
             self._take_beside(job, result)
+            byproducts = getattr(result, "byproducts", {})
+            while byproducts:
+                suffix, product = byproducts.popitem()
+                job.products += self._packed(job, product, suffix, last=True)
             if step.save_results or run.save_all:
                 self._save(job, result, step.suffix or step.alias)
             if run.save_calibrated_ramp and step in before_fit:
@@ -152,7 +156,7 @@ class _Work:
 
         # No variable here holds the ramp: its memory is free as soon as the slopes are there.
         result, _ = pipeline.run(self._unpack(job), self.references, on_step)
-        job.products += self._packed(job, result, pipeline.suffix, last=True)
+        job.products = [*self._packed(job, result, pipeline.suffix, last=True), *job.products]
 
     def _save(self, job, result, suffix):
         """Write what is not the last product at once: the queue would hold a copy of the ramp for each."""

@@ -151,3 +151,14 @@ def test_what_a_step_was_asked_to_keep_lies_beside_the_products(tmp_path):
     assert all(path.is_file() for path in fate.products)
     assert fits.getheader(fate.products[0])["S_MIREMI"] == "COMPLETE"
     assert "R_MIREMI" not in fits.getheader(fate.products[0])
+
+
+def test_byproducts_of_a_step_are_written_beside(made, tmp_path):
+    settings = {"skip": False, "save_mask": True, "save_noise": True, "save_background": True, "single_mask": False}
+    (fate,) = gpucal.run(made[0], tmp_path, references=made[1], steps={"clean_flicker_noise": settings})
+    assert fate.error is None or not fate.error
+    written = {path.name.removesuffix(".fits").partition("_nrcb1_")[2]: path for path in fate.products}
+    assert written.keys() == {"rate", "rateints", "mask", "flicker_noise", "flicker_bkg"}
+    shapes = {suffix: fits.getdata(written[suffix]).shape for suffix in ("mask", "flicker_noise", "flicker_bkg")}
+    assert shapes == {"mask": (1, 160, 160), "flicker_noise": (1, 4, 160, 160), "flicker_bkg": (1, 4, 160, 160)}
+    assert fits.getheader(written["rate"])["S_CLNFNS"] == "COMPLETE"
