@@ -10,6 +10,7 @@ import numpy as np
 from gpucal.dq import GROUP
 
 BAD = GROUP.DO_NOT_USE | GROUP.SATURATED
+TOO_LARGE = 1e6  # (DN/s)^2: variances beyond are written as 0
 SNR_LIMITS = (5, 10, 20, 50, 100)  # between the powers of the weights
 SQRT2 = 1.41421356  # as the official fit has it
 
@@ -26,6 +27,7 @@ class Integration:
         self.unused = (self.flags & BAD != 0).sum(axis=0)
         self.saturated = (self.flags & GROUP.SATURATED != 0).sum(axis=0)
         self.any = np.bitwise_or.reduce(self.flags, axis=0)
+        self.passed = (self.any & (GROUP.JUMP_DET | GROUP.PERSISTENCE)).astype("u4")  # to the pixel's flags
         self.values = np.where(self.flags & GROUP.SATURATED != 0, np.nan, data.astype("f8"))
         none = np.zeros(good.shape, bool)
         self.lone = (good == 1) & (self.flags[0] == 0) if lone_groups else none
@@ -57,8 +59,11 @@ class Piece(NamedTuple):
     intercept_sigma: np.ndarray
 
 
-def pieces(flags, wanted):
-    """Yield (pixels, starts, n) of the segments that count, by place and length; flags: (ngroups, npix)."""
+def pieces(flags, wanted, keep_lone=False):
+    """Yield (pixels, starts, n) of the segments that count, by place and length; flags: (ngroups, npix).
+
+    Of several segments of one group only the first counts, where none is longer; keep_lone: all of them.
+    """
     clean = flags & np.uint8(~GROUP.PERSISTENCE & 0xFF)
     starts, lengths = [], []
     begin = np.full(wanted.shape, -1)
@@ -73,7 +78,7 @@ def pieces(flags, wanted):
     longest = np.max(lengths, axis=0)
     taken = np.zeros(wanted.shape, bool)
     for start, length in zip(starts, lengths, strict=True):
-        use = wanted & (length > 0) & ~((longest > 1) & (length == 1)) & ~((longest == 1) & taken)
+        use = wanted & (length > 0) & ~((longest > 1) & (length == 1)) & ~((longest == 1) & taken & (not keep_lone))
         for n in np.unique(length[use]):
             at = np.flatnonzero(use & (length == n))
             yield at, start[at], int(n)
@@ -113,6 +118,36 @@ class Lines:
         """Yield the Pieces of an integration, of the pixels that are wanted."""
         for at, start, n in pieces(ramp.flags, wanted):
             yield Piece(at, n, *(self._few if n <= 2 else self._line)(ramp, start, n, at))
+
+    def integrate(self, ramp, base):
+        """Average the segments of an integration; return the five numbers of its product, and the exposure's sums.
+
+        base: the pixels' flags. Sums: of slope / noise variance, 1 / Poisson variance, 1 / noise variance.
+        """
+        dq = base | ramp.passed
+        lost = ramp.flags[0] & GROUP.SATURATED != 0
+        dq |= lost * np.uint32(BAD)
+        unused = ramp.unused == ramp.ngroups
+        dq |= unused * np.uint32(GROUP.DO_NOT_USE)
+        dq |= (unused & (ramp.saturated == ramp.ngroups)) * np.uint32(GROUP.SATURATED)
+        slopes, poissons, noises, totals = np.zeros((4, base.size))
+        fitted, bad = np.zeros(base.shape, bool), dq & BAD != 0
+        for piece in self.fits(ramp, ~(lost | unused)):
+            at = piece.at
+            slopes[at] += piece.slope / piece.noise
+            poissons[at] += np.where(piece.poisson > 0, 1 / piece.poisson, 0.0)
+            noises[at] += 1 / piece.noise
+            totals[at] += 1 / (piece.poisson + piece.noise)
+            fitted[at] = True
+        poisson = np.where(fitted & (poissons > 0), 1 / poissons, 0.0)
+        poisson = np.where((poisson >= TOO_LARGE) | bad, 0.0, poisson)
+        noise = np.where(fitted, 1 / noises, 0.0)
+        noise = np.where((noise >= TOO_LARGE) | bad, 0.0, noise)
+        variance = 1 / totals
+        err = np.where(fitted & ~bad & ~(variance > TOO_LARGE), np.sqrt(variance), 0.0)
+        slope = np.where(bad, np.nan, np.where(fitted, slopes * noise, 0.0))
+        sums = np.where(fitted, [slopes, np.where(poissons > 0, poissons, 0.0), noises], 0.0)
+        return (slope, err, poisson, noise, dq), sums
 
     def noise(self, at, n, time: Any = None):
         """The variance of the slope of n groups from read noise."""

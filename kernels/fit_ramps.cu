@@ -9,7 +9,6 @@
 #include "segments.cuh"
 
 enum { FEW = 64 };                     // groups whose differences a lane keeps without scratch memory
-#define TOO_LARGE 1e6                  // (DN/s)^2: variances beyond are written as 0
 
 // The groups of an integration for a tile of neighbouring pixels, in the lanes' own memory, and all flags of each lane.
 struct Tile { float data[FEW][LANES]; u8 flags[FEW][LANES], any[LANES]; };
@@ -59,21 +58,6 @@ DEVICE void median_rates(const Tile& tile, int ngroups, const Timing& time, doub
   }
 }
 
-struct Sums { double slope, poisson, noise, total; };  // sums of inverse variances, and of slopes over noise variance
-
-struct Slope { double value, err, poisson, noise; u32 dq; };
-
-// What the integrations of a pixel add up to.
-struct Total {
-  double rate;         // the sum of their median rates, DN/s
-  Sums sums;
-  u32 dq;
-  int unusable, saturated;
-  bool partly_saturated;
-  bool migrated;       // charge has moved
-  double restored;     // then, the sum of inverse noise variances as if none had
-};
-
 // The flags of an integration as they were before charge migration.
 struct Restored {
   const u8* flags;
@@ -101,58 +85,6 @@ DEVICE double noise_weight(const Restored& ramp, const Pixel& pixel, double time
     if (longest == 1) break;
   }
   return sum;
-}
-
-// Fit the segments of an integration, add them to the pixel's sums, and average them.
-DEVICE Slope fit_integration(const Case& one, const Pixel& pixel, u32 base_dq, const Timing& time, const float* weights,
-                             int nlengths, int nweights, Total& total) {
-  const Integration& ramp = one.ramp;
-  const u8 any = one.groups.any;
-  Slope slope = {0, 0, 0, 0, base_dq | (any & (JUMP_DET | PERSISTENCE))};
-  total.dq |= any & (JUMP_DET | PERSISTENCE);
-  bool usable = true;
-  if (ramp.flag(0) & SATURATED) {
-    slope.dq |= BAD;
-    slope.value = NAN;
-    usable = false;
-  }
-  if (one.groups.unused == ramp.ngroups) {
-    slope.dq |= DO_NOT_USE | (one.groups.saturated == ramp.ngroups ? SATURATED : 0);
-    usable = false;
-  }
-  const int longest = !any ? ramp.ngroups : usable ? longest_segment(ramp) : 0;
-  if (usable && longest) {
-    Sums in = {0, 0, 0, 0};
-    int n;
-    for (int s = next_segment(ramp, 0, &n); n; s = next_segment(ramp, s + n, &n)) {
-      if (longest > 1 && n == 1) continue;
-      const Fit fit = fit_segment(one, s, n, pixel, time, weights, nlengths, nweights);
-      in.noise += 1. / fit.noise;
-      if (fit.poisson > 0) in.poisson += 1. / fit.poisson;
-      in.total += 1. / (fit.poisson + fit.noise);
-      in.slope += fit.slope / fit.noise;
-      if (longest == 1) break;  // of several lone groups only the first counts
-    }
-    if (in.poisson > 0) slope.poisson = 1. / in.poisson;
-    if (slope.poisson >= TOO_LARGE) slope.poisson = 0;
-    slope.noise = 1. / in.noise;
-    if (slope.noise >= TOO_LARGE) slope.noise = 0;
-    if (slope.dq & BAD) {
-      slope.value = NAN;
-      slope.poisson = slope.noise = 0;
-    } else {
-      slope.value = in.slope * slope.noise;
-      const double variance = 1. / in.total;
-      slope.err = variance > TOO_LARGE ? 0 : sqrt(variance);
-    }
-    if (in.poisson > 0) total.sums.poisson += in.poisson;
-    total.sums.noise += in.noise;
-    total.sums.slope += in.slope;
-  }
-  if (slope.dq & DO_NOT_USE) { ++total.unusable; slope.value = NAN; }
-  if (slope.dq & SATURATED) { ++total.saturated; slope.value = NAN; }
-  if (one.groups.saturated > 0) { slope.dq |= SATURATED; total.partly_saturated = true; }
-  return slope;
 }
 
 // Average the integrations of a pixel.

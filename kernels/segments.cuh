@@ -13,6 +13,8 @@
 #pragma once
 #include "statistics.cuh"
 
+#define TOO_LARGE 1e6  // (DN/s)^2: variances beyond are written as 0
+
 struct Timing { double group, frame, one_group; };  // seconds; one_group: to the middle of the first group
 
 // The ramp of one pixel in one integration.
@@ -174,4 +176,71 @@ DEVICE Fit fit_segment(const Case& one, int s, int n, const Pixel& pixel, const 
   return n == 1 ? fit_one(one.ramp, s, pixel, one.alone)
        : n == 2 ? fit_two(one.ramp, s, pixel, time.group)
        : fit_line(one.ramp, s, n, pixel, time.group, weights, nlengths, nweights);
+}
+
+struct Sums { double slope, poisson, noise, total; };  // sums of inverse variances, and of slopes over noise variance
+
+struct Slope { double value, err, poisson, noise; u32 dq; };
+
+// What the integrations of a pixel add up to.
+struct Total {
+  double rate;         // the sum of their median rates, DN/s
+  Sums sums;
+  u32 dq;
+  int unusable, saturated;
+  bool partly_saturated;
+  bool migrated;       // charge has moved
+  double restored;     // then, the sum of inverse noise variances as if none had
+};
+
+// Fit the segments of an integration, add them to the pixel's sums, and average them.
+DEVICE Slope fit_integration(const Case& one, const Pixel& pixel, u32 base_dq, const Timing& time, const float* weights,
+                             int nlengths, int nweights, Total& total) {
+  const Integration& ramp = one.ramp;
+  const u8 any = one.groups.any;
+  Slope slope = {0, 0, 0, 0, base_dq | (any & (JUMP_DET | PERSISTENCE))};
+  total.dq |= any & (JUMP_DET | PERSISTENCE);
+  bool usable = true;
+  if (ramp.flag(0) & SATURATED) {
+    slope.dq |= BAD;
+    slope.value = NAN;
+    usable = false;
+  }
+  if (one.groups.unused == ramp.ngroups) {
+    slope.dq |= DO_NOT_USE | (one.groups.saturated == ramp.ngroups ? SATURATED : 0);
+    usable = false;
+  }
+  const int longest = !any ? ramp.ngroups : usable ? longest_segment(ramp) : 0;
+  if (usable && longest) {
+    Sums in = {0, 0, 0, 0};
+    int n;
+    for (int s = next_segment(ramp, 0, &n); n; s = next_segment(ramp, s + n, &n)) {
+      if (longest > 1 && n == 1) continue;
+      const Fit fit = fit_segment(one, s, n, pixel, time, weights, nlengths, nweights);
+      in.noise += 1. / fit.noise;
+      if (fit.poisson > 0) in.poisson += 1. / fit.poisson;
+      in.total += 1. / (fit.poisson + fit.noise);
+      in.slope += fit.slope / fit.noise;
+      if (longest == 1) break;  // of several lone groups only the first counts
+    }
+    if (in.poisson > 0) slope.poisson = 1. / in.poisson;
+    if (slope.poisson >= TOO_LARGE) slope.poisson = 0;
+    slope.noise = 1. / in.noise;
+    if (slope.noise >= TOO_LARGE) slope.noise = 0;
+    if (slope.dq & BAD) {
+      slope.value = NAN;
+      slope.poisson = slope.noise = 0;
+    } else {
+      slope.value = in.slope * slope.noise;
+      const double variance = 1. / in.total;
+      slope.err = variance > TOO_LARGE ? 0 : sqrt(variance);
+    }
+    if (in.poisson > 0) total.sums.poisson += in.poisson;
+    total.sums.noise += in.noise;
+    total.sums.slope += in.slope;
+  }
+  if (slope.dq & DO_NOT_USE) { ++total.unusable; slope.value = NAN; }
+  if (slope.dq & SATURATED) { ++total.saturated; slope.value = NAN; }
+  if (one.groups.saturated > 0) { slope.dq |= SATURATED; total.partly_saturated = true; }
+  return slope;
 }

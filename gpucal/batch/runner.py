@@ -148,12 +148,14 @@ class _Work:
 
     def _pack(self, job, result, suffix=None, last=False):
         """Take a result off the device, under the suffix of its kind or, for a single step's, its name."""
+        kinds: list[tuple[model.Model, str]]
         if isinstance(result, Slopes):
             kinds = [(result.rate, suffix or "rate"), (result.rateints, f"{suffix}ints" if suffix else "rateints")]
+            kinds += [(result.optional, result.optional.suffix)] if last and result.optional else []
         else:
             kinds = [(result, suffix or "ramp")]
         for one, name in kinds:
-            path = with_suffix(job.fate.source, name, self.folder, self.ending)
+            path = with_suffix(getattr(one, "name", "") or job.fate.source, name, self.folder, self.ending)
             job.products.append((model.pack(one, big_endian=self.ending == ".fits", last=last), path))
 
     def _instrument(self, contents):

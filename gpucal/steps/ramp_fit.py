@@ -12,29 +12,36 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from gpucal import likelihood
 from gpucal.device import array_module
 from gpucal.dq import GROUP, PIXEL
 from gpucal.errors import InputError
 from gpucal.kernel import kernel
+from gpucal.model.base import Model
 from gpucal.model.image import Cube, Image, Slopes
-from gpucal.segments import BAD, Lines, integrations, pieces
+from gpucal.model.optional import ChiSquare, SegmentFits
+from gpucal.optional_results import segment_fits
+from gpucal.segments import BAD, TOO_LARGE, Lines, integrations, pieces
+from gpucal.slopes import empty_products, scratch_chunks
 from gpucal.step import Step
 from gpucal.steps.jump import flagged_throughout
 from gpucal.warned import logged
 
 log = logging.getLogger(__name__)
 
-FEW = 64  # groups that a kernel handles without scratch memory; the same as in kernels/fit_ramps.cu
-SCRATCH = 64 * 2**20  # bytes
 POWERS = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)  # of the weights, for segments of growing signal-to-noise ratio
-TOO_LARGE = 1e6  # (DN/s)^2
 
 
 @dataclass(frozen=True)
 class RampFit(Step):
     """Fit the slope of every clean segment and average them, per integration and per exposure."""
 
-    algorithm: Literal["OLS_C"] = "OLS_C"  # least squares
+    algorithm: Literal["OLS_C", "LIKELY"] = (
+        "OLS_C"  # least squares; or maximum likelihood, with its own search for jumps
+    )
+    int_name: str = ""  # accepted; the official step does not use it either
+    save_opt: bool = False  # write more about the fits: `_fitopt`, for LIKELY `_likely_chisq`
+    opt_name: str = ""  # in place of the exposure's name in that of this file
     suppress_one_group: bool = True  # give no slope to a ramp with one good group
     firstgroup: int | None = None  # leave out the groups before this one, counted from 0
     lastgroup: int | None = None  # leave out the groups after this one, counted from 0
@@ -43,12 +50,39 @@ class RampFit(Step):
     required: ClassVar = ("readnoise", "gain")
 
     def process(self, ramp, readnoise, gain):
-        """Return the slopes as a new pair of models; the ramp's flags are changed on the way."""
+        """Return the slopes as new models; the ramp's flags are changed on the way."""
+        self._leave_out(ramp)
+        if self._by_likelihood(ramp):
+            rate, ints, chisq = likelihood.fit(ramp, gain, readnoise)
+            more: tuple[type[Model], dict] = (ChiSquare, {"data": chisq})
+        else:
+            rate, ints, segments = self._by_least_squares(ramp, gain, readnoise)
+            more = SegmentFits, segments
+        order = ("data", "err", "var_poisson", "var_rnoise", "dq")
+        slopes = Slopes(
+            *(_product(ramp, k, dict(zip(order, a, strict=True))) for k, a in ((Image, rate), (Cube, ints)))
+        )
+        for model in slopes:
+            model.meta.bunit_data = model.meta.bunit_err = "DN/s"
+        if self.save_opt:
+            slopes.optional = _product(ramp, *more)
+            slopes.optional.name = self.opt_name
+        return slopes
+
+    def _by_likelihood(self, ramp):
+        """Tell which algorithm can fit this exposure: that for read times of its own, or that for few groups."""
+        uneven = bool(ramp.meta.exposure.read_times)
+        if uneven and self.algorithm != "LIKELY":
+            log.warning("%s: groups at uneven times, fitted with algorithm LIKELY", ramp.source)
+        wanted = uneven or self.algorithm == "LIKELY"
+        if wanted and ramp.shape[1] < likelihood.FEWEST_GROUPS:
+            log.warning("%s: too few groups for algorithm LIKELY, fitted with OLS_C", ramp.source)
+            return False
+        return wanted
+
+    def _by_least_squares(self, ramp, gain, readnoise):
         xp = array_module(ramp.data)
         nints, ngroups, ny, nx = ramp.shape
-        nframes, group_time = ramp.need("exposure.nframes"), ramp.need("exposure.group_time")
-        frame_time = ramp.need("exposure.frame_time")
-        self._leave_out(ramp)
         lone_groups = not self.suppress_one_group or ngroups == 1
         migrated = int(ramp.groupdq.max()) >= GROUP.CHARGELOSS  # the highest bit
         original = None if not migrated else ramp.groupdq if lone_groups else ramp.groupdq.copy()
@@ -60,18 +94,24 @@ class RampFit(Step):
                 f"{ramp.source}: every pixel is saturated from the first group on, there is no slope to fit"
             )
 
-        rate = [xp.empty((ny, nx), "f4") for _ in range(4)] + [xp.empty((ny, nx), "u4")]
-        ints = [xp.empty((nints, ny, nx), "f4") for _ in range(4)] + [xp.empty((nints, ny, nx), "u4")]
-        group_time, frame_time = np.float32(group_time), np.float32(frame_time)  # the official fit reads them so
-        one_group_time = (nframes + 1) * float(frame_time) / 2
-        for start, scratch in _pixel_chunks(ramp, count):
+        rate, ints = empty_products(ramp)
+        nframes = ramp.need("exposure.nframes")
+        # The official fit reads both times in single precision.
+        group_time, frame_time = (float(np.float32(ramp.need(f"exposure.{t}"))) for t in ("group_time", "frame_time"))
+        timing = {
+            "nframes": nframes, "lone_groups": lone_groups, "group_time": group_time, "frame_time": frame_time,
+            "one_group_time": (nframes + 1) * frame_time / 2,
+        }  # fmt: skip
+        zeroframe, table = ramp.zeroframe if lone_groups else None, xp.asarray(weights(count))
+        for start, scratch in scratch_chunks(ramp, count):
             fit_ramps(
                 ramp.data, ramp.groupdq, original, ramp.pixeldq, gain.data, readnoise.data, ramp.average_dark_current,
-                ramp.zeroframe if lone_groups else None, xp.asarray(weights(count)), scratch, *rate, *ints,
-                start=start, first=first, ngroups=count, nframes=nframes, lone_groups=lone_groups,
-                group_time=group_time, frame_time=frame_time, one_group_time=one_group_time,
+                zeroframe, table, scratch, *rate, *ints, start=start, first=first, ngroups=count, **timing,
             )  # fmt: skip
-        return _products(ramp, rate, ints, gain)
+        if not self.save_opt:
+            return rate, ints, {}
+        chunks = scratch_chunks(ramp, count, few=0)
+        return rate, ints, segment_fits(ramp, gain, readnoise, zeroframe, table, chunks, first, count, timing)
 
     def _leave_out(self, ramp):
         """Flag the groups before firstgroup and after lastgroup."""
@@ -97,33 +137,16 @@ class RampFit(Step):
         return first, count
 
 
-def _products(ramp, rate, ints, gain):
+def _product(ramp, kind, arrays):
+    """Return a model with these arrays and the ramp's metadata."""
     from stdatamodels.jwst import datamodels
 
-    order = ("data", "err", "var_poisson", "var_rnoise", "dq")
-    models = []
-    for kind, arrays in ((Image, rate), (Cube, ints)):
-        tree = getattr(datamodels, kind.tree_class)()
-        with logged(ramp.source, log):
-            tree.update(ramp.tree)
-        if kind is Cube and ramp.tree.hasattr("int_times"):
-            tree.int_times = ramp.tree.int_times
-        tree.meta.bunit_data = tree.meta.bunit_err = "DN/s"
-        models.append(kind(tree, ramp.source, **dict(zip(order, arrays, strict=True))))
-    return Slopes(*models)
-
-
-def _pixel_chunks(ramp, ngroups):
-    """Yield (first pixel, scratch memory for some pixels); short ramps need none and come all at once."""
-    xp = array_module(ramp.data)
-    npix = ramp.pixeldq.size
-    if ngroups <= FEW:
-        yield 0, xp.empty((npix, 0))
-        return
-    count = min(npix, max(1, SCRATCH // (8 * ngroups)))
-    scratch = xp.empty((count, ngroups))
-    for start in range(0, npix, count):
-        yield start, scratch[: npix - start]
+    tree = getattr(datamodels, kind.tree_class)()
+    with logged(ramp.source, log):
+        tree.update(ramp.tree)
+    if kind is Cube and ramp.tree.hasattr("int_times"):
+        tree.int_times = ramp.tree.int_times
+    return kind(tree, ramp.source, **arrays)
 
 
 @functools.lru_cache(maxsize=8)
@@ -193,24 +216,8 @@ def _combine(lines, ramps, before, base, rate, ints):
     unusable, saturated, partly = np.zeros(base.shape, int), np.zeros(base.shape, int), np.zeros(base.shape, bool)
     migrated, restored = np.zeros(base.shape, bool), np.zeros(base.shape)
     for k, r in enumerate(ramps):
-        passed = (r.any & (GROUP.JUMP_DET | GROUP.PERSISTENCE)).astype("u4")
-        int_dq = base | passed
-        dq |= passed
-        lost = r.flags[0] & GROUP.SATURATED != 0
-        int_dq |= lost * np.uint32(BAD)
-        unused = r.unused == r.ngroups
-        int_dq |= unused * np.uint32(PIXEL.DO_NOT_USE)
-        int_dq |= (unused & (r.saturated == r.ngroups)) * np.uint32(PIXEL.SATURATED)
-        (slope_sum, poisson_sum, noise_sum, err_sum), fitted = _sums(lines, r, ~(lost | unused))
-
-        bad = int_dq & BAD != 0
-        poisson = np.where(fitted & (poisson_sum > 0), 1 / poisson_sum, 0.0)
-        poisson = np.where((poisson >= TOO_LARGE) | bad, 0.0, poisson)
-        noise = np.where(fitted, 1 / noise_sum, 0.0)
-        noise = np.where((noise >= TOO_LARGE) | bad, 0.0, noise)
-        variance = 1 / err_sum
-        err = np.where(fitted & ~bad & ~(variance > TOO_LARGE), np.sqrt(variance), 0.0)
-        slope = np.where(bad, np.nan, np.where(fitted, slope_sum * noise, 0.0))
+        dq |= r.passed
+        (slope, err, poisson, noise, int_dq), sums = lines.integrate(r, base)
         if before is not None:
             moved = r.any & GROUP.CHARGELOSS != 0
             weight = np.where(moved, _noise_weight(lines, r, before[k]), np.where(noise > 0, 1 / noise, 0.0))
@@ -219,8 +226,7 @@ def _combine(lines, ramps, before, base, rate, ints):
             migrated |= moved
             restored += weight
 
-        positive = np.where(poisson_sum > 0, poisson_sum, 0.0)
-        total += np.where(fitted, [slope_sum, positive, noise_sum], 0.0)
+        total += sums
         unusable += int_dq & PIXEL.DO_NOT_USE != 0
         saturated += int_dq & PIXEL.SATURATED != 0
         partly |= r.saturated > 0
@@ -242,19 +248,6 @@ def _combine(lines, ramps, before, base, rate, ints):
     noise = np.where(migrated & (noise >= TOO_LARGE), 0.0, noise)
     for out, value in zip(rate, (slope, err, np.where(bad, 0.0, poisson), noise, dq), strict=True):
         out[...] = value
-
-
-def _sums(lines, ramp, wanted):
-    """Sum over the segments of each pixel; return the four sums and which pixels had a segment."""
-    sums, fitted = np.zeros((4, wanted.size)), np.zeros(wanted.size, bool)
-    for piece in lines.fits(ramp, wanted):
-        at, poisson, noise = piece.at, piece.poisson, piece.noise
-        sums[0, at] += piece.slope / noise
-        sums[1, at] += np.where(poisson > 0, 1 / poisson, 0.0)
-        sums[2, at] += 1 / noise
-        sums[3, at] += 1 / (poisson + noise)
-        fitted[at] = True
-    return sums, fitted
 
 
 def _noise_weight(lines, ramp, flags):

@@ -35,7 +35,9 @@ def test_pixel_and_its_four_neighbours_are_left_out_from_the_full_group_on(ramp)
 @pytest.mark.parametrize(("y", "x"), [(0, 0), (0, 2), (3, 0), (3, 2)])
 def test_corners_have_two_neighbours(ramp, y, x):
     flags = flags_of(ramp(with_full((1, 3, 4, 3), (0, 0, y, x))))[0, -1]
-    expected = {(v, u) for v, u in ((y, x), (y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)) if 0 <= v < 4 and 0 <= u < 3}
+    expected = {
+        (v, u) for v, u in ((y, x), (y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)) if 0 <= v < 4 and 0 <= u < 3
+    }
     assert {tuple(place) for place in np.argwhere(flags == LOST).tolist()} == expected
 
 
@@ -81,4 +83,6 @@ def test_step_is_skipped_where_two_groups_or_fewer(ramp, references, ngroups):
 def test_backends_agree(make_ramp, same_as_twins, rng):
     data = rng.normal(80, 10, (2, 5, 7, 9))
     groupdq = rng.choice([0, 1, 2, 4], data.shape)
-    same_as_twins(lambda device: ChargeMigration(signal_threshold=100.0).process(make_ramp(device, data, groupdq=groupdq)))
+    same_as_twins(
+        lambda device: ChargeMigration(signal_threshold=100.0).process(make_ramp(device, data, groupdq=groupdq))
+    )
