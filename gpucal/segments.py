@@ -102,7 +102,7 @@ class Lines:
     def median_rate(self, ramp):
         """The median of the usable differences of an integration, DN/s."""
         if ramp.ngroups == 1:
-            return np.nan_to_num(ramp.values[0] / self.one_group, nan=0.0, posinf=np.inf, neginf=-np.inf)
+            return ramp.values[0] / self.one_group
         values = np.where(ramp.flags & GROUP.DO_NOT_USE != 0, np.nan, ramp.values / self.group)
         steps = np.where(ramp.flags[1:] & GROUP.JUMP_DET != 0, np.nan, np.diff(values, axis=0))
         ordered = np.sort(steps, axis=0)

@@ -185,7 +185,7 @@ KERNEL fit_ramps(
                            : one.zero() ? one.ramp.value(0) / time.frame
                            : nscratch ? median_rate(one.ramp, scratch + (i + l) * nscratch, time)
                            : rates[l];
-            total[l].rate += isnan(m) ? 0 : m;
+            total[l].rate += isnan(m) && ngroups > 1 ? 0 : m;  // of one group, NaN makes the rate NaN
           }
         }
       }

@@ -45,7 +45,7 @@ KERNEL record_segments(
           const double m = ngroups == 1 || one.lone ? one.ramp.value(0) / time.one_group
                          : one.zero() ? one.ramp.value(0) / time.frame
                          : median_rate(one.ramp, scratch + i * nscratch, time);
-          total.rate += isnan(m) ? 0 : m;
+          total.rate += isnan(m) && ngroups > 1 ? 0 : m;
           continue;
         }
         const Slope mean = fit_integration(one, pixel, base_dq, time, weights, nlengths, nweights, total);

@@ -1,6 +1,7 @@
 """Read exposures: metadata through stdatamodels, pixels raw, so that reading and decoding can be apart in time."""
 
 import builtins
+import io
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from gpucal.model.ramp import Ramp
 from gpucal.warned import ignored, logged
 
 log = logging.getLogger(__name__)
+GUIDER = ("FGS_ID-IMAGE", "FGS_ID-STACK", "FGS_ACQ1", "FGS_ACQ2", "FGS_TRACK", "FGS_FINEGUIDE")
 DIMENSIONS = {2: Image, 3: Cube, 4: Ramp}
 
 
@@ -102,7 +104,7 @@ def extensions(path):
 
 
 def _read_fits(path, buffer):
-    _, pixels, rest = extensions(path)
+    headers, pixels, rest = extensions(path)
     if "SCI" not in pixels:
         raise InputError(f"{path}: no SCI extension with pixels")
     kind = DIMENSIONS.get(len(pixels["SCI"].shape))
@@ -111,6 +113,8 @@ def _read_fits(path, buffer):
     if not pixels["SCI"].nbytes:
         raise InputError(f"{path}: SCI holds no pixels, its shape is {pixels['SCI'].shape}")
     packed = Packed(kind, _tree(kind, rest, path), str(path))
+    if kind is Ramp and "ASDF" in headers:
+        packed.tree.meta.exposure.read_times = _read_times(path)
     for name, extension in kind.arrays.items():
         if extension in pixels:
             place = pixels[extension]
@@ -118,6 +122,19 @@ def _read_fits(path, buffer):
                 packed.arrays[name] = (place.read(buffer=buffer).reshape(place.shape), place.dtype, True)
     _check(packed)
     return packed
+
+
+def _read_times(path):
+    """Return the times of the reads of each group, which have no keyword; None if there are none, as is usual."""
+    import asdf
+    from astropy.io import fits
+
+    with ignored(), fits.open(path, memmap=False) as hdus:
+        content = hdus["ASDF"].data.tobytes()
+    if b"read_times" not in content:
+        return None
+    with asdf.open(io.BytesIO(content), lazy_load=False) as file:
+        return [[float(time) for time in group] for group in file.tree["meta"]["exposure"].get("read_times", [])]
 
 
 def _read_asdf(path):
@@ -141,6 +158,8 @@ def _from_datamodel(tree, source):
         raise InputError(f"{source}: the model's data has {np.ndim(tree.data)} dimensions, expected 2, 3 or 4")
     bare = _tree_class(kind)()
     bare.update(tree)
+    if kind is Ramp and tree.meta.exposure.read_times:
+        bare.meta.exposure.read_times = [list(times) for times in tree.meta.exposure.read_times]
     for table in ("int_times", "group"):
         if tree.hasattr(table) and table in bare.schema["properties"]:
             setattr(bare, table, getattr(tree, table))
@@ -182,6 +201,11 @@ def _check(packed):
                 f"{packed.source}: {packed.kind.arrays[name]} has shape {array.shape}, expected {lost.get(name, shape)}"
             )
     if packed.kind is Ramp:
+        exposure_type = packed.tree.meta.exposure.type or ""
+        if exposure_type in GUIDER:
+            raise InputError(
+                f"{packed.source}: EXP_TYPE is {exposure_type}, guider exposures have a pipeline of their own"
+            )
         stated = packed.tree.meta.exposure.ngroups
         if stated is not None and stated != shape[1]:
             raise InputError(f"{packed.source}: NGROUPS is {stated}, but SCI holds {shape[1]} groups")
