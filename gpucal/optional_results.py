@@ -60,10 +60,10 @@ def record_segments(
     """Write down the fits of the segments, the pedestals and the sizes of the jumps of the pixels from start on."""
     here = slice(start, start + len(scratch))
     lines = Lines(group_time, frame_time, one_group_time, weights)
-    outputs = [
-        a.reshape(*a.shape[:2], -1)[:, :, here] for a in (slope, sigslope, var_poisson, var_rnoise, yint, sigyint)
-    ]
-    output_weights, jumps = (a.reshape(*a.shape[:2], -1)[:, :, here] for a in (segment_weights, crmag))
+    npix = pixeldq.size  # an array without jumps has no size to tell
+    outputs = (slope, sigslope, var_poisson, var_rnoise, yint, sigyint)
+    outputs = [a.reshape(*a.shape[:2], npix)[:, :, here] for a in outputs]
+    output_weights, jumps = (a.reshape(*a.shape[:2], npix)[:, :, here] for a in (segment_weights, crmag))
     with np.errstate(all="ignore"):
         gain = gain.reshape(-1)[here]
         base = pixeldq.reshape(-1)[here] | ~(gain > 0) * np.uint32(PIXEL.NO_GAIN_VALUE | PIXEL.DO_NOT_USE)

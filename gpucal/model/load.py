@@ -133,8 +133,8 @@ def _read_times(path):
         content = hdus["ASDF"].data.tobytes()
     if b"read_times" not in content:
         return None
-    with asdf.open(io.BytesIO(content), lazy_load=False) as file:
-        return [[float(time) for time in group] for group in file.tree["meta"]["exposure"].get("read_times", [])]
+    exposure = asdf.util.load_yaml(io.BytesIO(content))["meta"]["exposure"]
+    return [[float(time) for time in group] for group in exposure.get("read_times") or []]
 
 
 def _read_asdf(path):
