@@ -61,8 +61,8 @@ def record_segments(
     here = slice(start, start + len(scratch))
     lines = Lines(group_time, frame_time, one_group_time, weights)
     npix = pixeldq.size  # an array without jumps has no size to tell
-    outputs = (slope, sigslope, var_poisson, var_rnoise, yint, sigyint)
-    outputs = [a.reshape(*a.shape[:2], npix)[:, :, here] for a in outputs]
+    fits = (slope, sigslope, var_poisson, var_rnoise, yint, sigyint)
+    outputs = [a.reshape(*a.shape[:2], npix)[:, :, here] for a in fits]
     output_weights, jumps = (a.reshape(*a.shape[:2], npix)[:, :, here] for a in (segment_weights, crmag))
     with np.errstate(all="ignore"):
         gain = gain.reshape(-1)[here]

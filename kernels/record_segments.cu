@@ -1,7 +1,8 @@
 // record_segments.cu - fit the segments as fit_ramps does, and write down what it only averages, segment by segment.
 //
-// The pedestal is the signal that was there before the integration began: the first group, less the slope times the time from
-// the reset to the middle of that group, in units of the group time.
+// The pedestal is meant for the signal that was there before the integration began: the first group, less the slope times the
+// time from the reset to the middle of that group. As in the official product the time is in units of the group time, though the
+// slope is in DN/s.
 // Twin: gpucal/optional_results.py
 #include "segments.cuh"
 

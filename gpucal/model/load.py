@@ -113,13 +113,13 @@ def _read_fits(path, buffer):
     if not pixels["SCI"].nbytes:
         raise InputError(f"{path}: SCI holds no pixels, its shape is {pixels['SCI'].shape}")
     packed = Packed(kind, _tree(kind, rest, path), str(path))
-    if kind is Ramp and "ASDF" in headers:
-        packed.tree.meta.exposure.read_times = _read_times(path)
     for name, extension in kind.arrays.items():
         if extension in pixels:
             place = pixels[extension]
             if place.nbytes:
                 packed.arrays[name] = (place.read(buffer=buffer).reshape(place.shape), place.dtype, True)
+    if kind is Ramp and "ASDF" in headers:
+        packed.tree.meta.exposure.read_times = _read_times(path)
     _check(packed)
     return packed
 

@@ -57,7 +57,10 @@ def test_two_groups_have_the_deviation_of_their_difference(results):
 
 
 def test_pedestal_is_the_signal_before_the_integration(results):
-    """The first group is the mean of 8 frames, 4.5 of 10 frame times after the reset, and after those that were dropped."""
+    """The first group is the mean of 8 frames, 4.5 of 10 frame times after the reset, and after dropped frames.
+
+    As in the official product, whose rates are DN/s but are taken as DN per group here.
+    """
     assert results(straight(4))["pedestal"] == [pytest.approx(100 - 5 * 4.5 / 10)]
     assert results(straight(4), dropped=2)["pedestal"] == [pytest.approx(100 - 5 * 6.5 / 10)]
 
