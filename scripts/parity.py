@@ -43,7 +43,11 @@ ALL = (
     "nrc_sub160:6x2 nrc_sub160:1x1:2 nrc_sub160:2x3:3 nrc_sub160:3x2:4 nrc_sub160:4x5:5 nrc_sub160:16x1:6 "
     "nrc_sub160:12x4:7 "
     "nrc_sub64p:8x100 nrc_sub64p:14x3:2 nrc_sub64p:5x10:3 nrc_sub64p:1x100:4 nrc_sub64p:2x20:5 nrc_sub64p:3x99:6 "
-    "nis_sub64:5x6 nis_sub64:3x2:2 nis_sub64:16x16:3 nis_sub64:11x1:4 nis_sub64:1x4:5 mir_sub64:8x3"
+    "nis_sub64:5x6 nis_sub64:3x2:2 nis_sub64:16x16:3 nis_sub64:11x1:4 nis_sub64:1x4:5 mir_sub64:8x3 "
+    "nrc_sub160:7x2:8+charge_migration.skip=false+charge_migration.signal_threshold=3000 "
+    "nrc_full:6x1:5+charge_migration.skip=false mir_sub64:9x2:2+charge_migration.skip=false "
+    "nrc_full:10x1:6+ramp_fit.algorithm=LIKELY nrc_sub160:8x3:9+ramp_fit.algorithm=LIKELY "
+    "mir_sub64:30x2:3+ramp_fit.algorithm=LIKELY nrc_sub160:6x3:10+ramp_fit.suppress_one_group=false"
 )
 CASE = "configuration:NGROUPSxNINTS[:seed][+step.parameter=value]...; the step `sample` makes exposure and references"
 LIMIT = 1e-5  # relative, for SHARE of the pixels

@@ -179,9 +179,15 @@ class _Work:
 
     def _packed(self, job, result, suffix, last=False):
         """Take a result off the device; return (packed model, path), its suffix that of its kind or the one given."""
-        for one in result if isinstance(result, Slopes) else [result]:
-            name = one.suffix if suffix is None else suffix + ("ints" if isinstance(one, Cube) else "")
-            path = with_suffix(self.settings.run.output_file or job.fate.source, name, self.folder, self.ending)
+        kinds = [
+            (one, one.suffix if suffix is None else suffix + ("ints" if isinstance(one, Cube) else ""))
+            for one in (result if isinstance(result, Slopes) else [result])
+        ]
+        if last and isinstance(result, Slopes) and result.optional:
+            kinds.append((result.optional, result.optional.suffix))
+        for one, name in kinds:
+            called = getattr(one, "name", "") or self.settings.run.output_file or job.fate.source
+            path = with_suffix(called, name, self.folder, self.ending)
             yield model.pack(one, big_endian=self.ending == ".fits", last=last), path
 
     def _take_beside(self, job, result):

@@ -4,17 +4,20 @@ from gpucal.model.base import Model
 from gpucal.model.guider import GuiderRamp, GuiderRate
 from gpucal.model.image import Cube, Image, Slopes
 from gpucal.model.load import open, read
+from gpucal.model.optional import ChiSquare, SegmentFits
 from gpucal.model.ramp import Ramp
 from gpucal.model.save import pack, whole_file, write
 from gpucal.model.superstripes import SuperstripeRamp
 
 __all__ = [
+    "ChiSquare",
     "Cube",
     "GuiderRamp",
     "GuiderRate",
     "Image",
     "Model",
     "Ramp",
+    "SegmentFits",
     "Slopes",
     "SuperstripeRamp",
     "open",

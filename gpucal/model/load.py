@@ -1,6 +1,7 @@
 """Read exposures: metadata through stdatamodels, pixels raw, so that reading and decoding can be apart in time."""
 
 import builtins
+import io
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,8 +122,23 @@ def _read_fits(path, buffer):
             place = pixels[extension]
             if place.nbytes:
                 packed.arrays[name] = (place.read(buffer=buffer).reshape(place.shape), place.dtype, True)
+    if kind is Ramp and "ASDF" in headers:
+        packed.tree.meta.exposure.read_times = _read_times(path)
     _check(packed)
     return packed
+
+
+def _read_times(path):
+    """Return the times of the reads of each group, which have no keyword; None if there are none, as is usual."""
+    import asdf
+    from astropy.io import fits
+
+    with ignored(), fits.open(path, memmap=False) as hdus:
+        content = hdus["ASDF"].data.tobytes()
+    if b"read_times" not in content:
+        return None
+    exposure = asdf.util.load_yaml(io.BytesIO(content))["meta"]["exposure"]
+    return [[float(time) for time in group] for group in exposure.get("read_times") or []]
 
 
 def _read_asdf(path):
@@ -148,6 +164,8 @@ def _from_datamodel(tree, source):
         raise InputError(f"{source}: the model's data has {np.ndim(tree.data)} dimensions, expected 2, 3 or 4")
     bare = _tree_class(kind)()
     bare.update(tree)
+    if issubclass(kind, Ramp) and tree.meta.exposure.read_times:
+        bare.meta.exposure.read_times = [list(times) for times in tree.meta.exposure.read_times]
     for table in kind.tables:
         if tree.hasattr(table) and table in bare.schema["properties"]:
             setattr(bare, table, getattr(tree, table))

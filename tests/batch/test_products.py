@@ -95,6 +95,18 @@ def test_the_result_of_a_step_is_saved_under_its_name(made, tmp_path):
         assert "S_JUMP" not in hdus[0].header
 
 
+@pytest.mark.parametrize(("algorithm", "suffix"), [("OLS_C", "fitopt"), ("LIKELY", "likely_chisq")])
+def test_optional_results_are_written_beside_the_rates(made, tmp_path, algorithm, suffix):
+    parameters = {"save_opt": True, "algorithm": algorithm}
+    (fate,) = gpucal.run(made[0], tmp_path, references=made[1], steps={"ramp_fit": parameters})
+    stem = made[0].name.removesuffix("_uncal.fits")
+    assert [path.name for path in fate.products] == [f"{stem}_{s}.fits" for s in ("rate", "rateints", suffix)]
+    assert all(path.exists() for path in fate.products)
+    parameters["opt_name"] = "elsewhere/another_rate.fits"
+    (fate,) = gpucal.run(made[0], tmp_path, references=made[1], steps={"ramp_fit": parameters})
+    assert fate.products[2] == tmp_path / f"another_{suffix}.fits"
+
+
 def test_a_pipeline_that_ends_before_the_fit_writes_a_ramp(made, tmp_path):
     (fate,) = gpucal.run(made[0], tmp_path, references=made[1], pipeline="short", pipelines={"short": ["dq_init"]})
     assert [path.name for path in fate.products] == [made[0].name.replace("_uncal", "_ramp")]
