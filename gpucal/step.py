@@ -87,9 +87,16 @@ class Step:
         result, _ = dataclasses.replace(self, skip=False).run(exposure, references or References(device))
         return result
 
+    def takes(self, reftype, model):
+        """Tell whether this exposure is corrected with a reference of this type; if not, the argument is None."""
+        return True
+
     def _find(self, model, references):
         found = {}
         for reftype, optional in self.references.items():
+            if not self.takes(reftype, model):
+                found[reftype] = None
+                continue
             reference = references.get(reftype, model, getattr(self, f"override_{reftype}"))
             if reference is None and reftype in self.required:
                 raise ReferenceFileError(f"no {reftype} reference for {model.source}")

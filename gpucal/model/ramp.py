@@ -3,6 +3,7 @@
 from typing import Any
 
 from gpucal.device import array_module
+from gpucal.irs2.geometry import LINES, ROWS
 from gpucal.model.base import Model
 
 
@@ -44,7 +45,11 @@ class Ramp(Model):
 
     @property
     def window(self):
-        """The (y, x) slices of the full detector that were read out, in science orientation."""
+        """The (y, x) slices of the full detector that were read out, in science orientation.
+
+        Interleaved reference pixels do not count.
+        """
         nints, ngroups, ny, nx = self.shape
+        ny = LINES if ny == ROWS else ny
         y, x = self.need("subarray.ystart") - 1, self.need("subarray.xstart") - 1
         return slice(y, y + ny), slice(x, x + nx)
