@@ -92,7 +92,7 @@ class Step:
         return True
 
     def _find(self, model, references):
-        found = {}
+        found: dict[str, Any] = {}
         for reftype, optional in self.references.items():
             if not self.takes(reftype, model):
                 found[reftype] = None

@@ -2,7 +2,7 @@
 //
 // The series has no ends: the last sample lies before the first. Sums in double precision, the last weight first, then
 // rounded to single, as in the official pipeline.
-// Twin: gpucal/irs2/correction.py
+// Twin: gpucal/irs2/reference_output.py
 #include "gpucal.cuh"
 
 KERNEL fill_gaps(

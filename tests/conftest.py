@@ -134,6 +134,8 @@ KEYWORDS = {
     "frame_time": ("exposure.frame_time", 10.0),
     "group_time": ("exposure.group_time", 10.0),
     "noutputs": ("exposure.noutputs", 4),
+    "nrs_normal": ("exposure.nrs_normal", None),
+    "nrs_reference": ("exposure.nrs_reference", None),
     "gain_factor": ("exposure.gain_factor", None),
     "intstart": ("exposure.integration_start", 1),
     "subarray": ("subarray.name", "SUB64P"),

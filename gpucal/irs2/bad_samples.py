@@ -88,5 +88,3 @@ def measure_pairs(ramp, pairs, differences, means, deviations):
             differences[integration, i] = np.abs(both[:, 1] - both[:, 0]).mean()
             means[integration, i] = both.mean()
             deviations[integration, i] = both.std()
-
-

@@ -6,27 +6,23 @@ output and of its own reference samples are weighted frequency by frequency; the
 Source: B. J. Rauscher et al. 2017, PASP 129, 105003; the JWST documentation of the reference pixel correction.
 """
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gpucal.device import array_module
-from gpucal.irs2.geometry import LINES, OUTPUTS, REFERENCE, SAMPLES, SLOTS, SLOTS_OF_PERIOD, Readout
-from gpucal.irs2.spectrum import arranged, series, spectrum
-from gpucal.irs2.weights import weights
+from gpucal.irs2.geometry import LINES, OUTPUTS, REFERENCE, SAMPLES, SLOTS, Readout
+from gpucal.irs2.reference_output import filtered, periods
+from gpucal.irs2.spectrum import series, spectrum
+from gpucal.irs2.weights import Weights
 from gpucal.kernel import kernel
 
 EDGE = 4  # lines of reference pixels at either end
-FULL, TAPER = 30268, 5000  # frequencies that pass whole, and those over which a filter's edge extends
-ROUNDS = 3  # of filtering
-WINDOW = 31  # samples; of the weighted mean that fills gaps at first
-NORMAL_SLOTS = slice(0, 8), slice(14, 22)  # of a period
 OWN_SLOTS = slice(7, 15), [0, 2, 0, 2, 1, 3, 1, 3]  # of a period, and the reference samples that serve in them
 
 
-def subtract_drifts(ramp, refpix, readout, preserve):
+def subtract_drifts(ramp, weights, readout, preserve):
     """Correct all groups; trim the frames to 2048 rows unless the reference samples are to be preserved.
 
     The trimmed arrays lie at the beginning of the memory of those before. Preserved reference samples lose the mean of
@@ -35,7 +31,7 @@ def subtract_drifts(ramp, refpix, readout, preserve):
     xp = array_module(ramp.data)
     nints, ngroups, nrows, nx = ramp.shape
     kept = np.arange(nrows) if preserve else readout.normal
-    plan = Plan.of(xp, readout, kept, weights(refpix))
+    plan = Plan.of(xp, readout, kept, weights)
     mean = xp.empty((nrows, nx))
     lines = xp.empty((ngroups, OUTPUTS, 2), "f4")
     frame = xp.empty((len(kept), nx), "f4")
@@ -72,7 +68,7 @@ class Plan:
     """The tables of a readout on the device, and what is used for group after group."""
 
     readout: Readout
-    weights: Any
+    weights: Weights
     source: Any  # (1, 712) the row of the reference output whose sample goes into a slot; -1 for none
     own: Any  # (4, 129) the rows of an amplifier's reference samples; -1 at the end
     spread: Any  # (712) which of them goes into a slot
@@ -92,13 +88,16 @@ class Plan:
         own = np.array([[row for row in rows if readout.is_interleaved[row]] + [-1] for rows in order[1:]], "i4")
         spread = np.full(SLOTS, own.shape[1] - 1, "i4")
         to, taken = OWN_SLOTS
-        _periods(spread)[:, to] = np.arange(own.shape[1] - 1).reshape(-1, REFERENCE)[:, taken]
+        periods(spread)[:, to] = np.arange(own.shape[1] - 1).reshape(-1, REFERENCE)[:, taken]
         place = np.full(len(slots), -1, "i4")
         place[kept] = np.arange(len(kept))
         rows = np.array([[row for row in rows if place[row] >= 0] for rows in order[1:]], "i4")
-        tables = (source, own, spread, order, slots, rows, place[rows], readout.is_normal[rows].astype("u1"))
+        tables = {
+            "source": source, "own": own, "spread": spread, "order": order, "slots": slots, "rows": rows,
+            "places": place[rows], "with_mean": readout.is_normal[rows].astype("u1"),
+        }  # fmt: skip
         filled = place[order[0]] if place[order[0]].min() >= 0 else None
-        return cls(readout, weights, *(xp.asarray(table) for table in tables), filled)
+        return cls(readout, weights, filled=filled, **{name: xp.asarray(table) for name, table in tables.items()})
 
     def correct(self, group, mean, line, frame):
         """Write the corrected frame of one group, given as (3200, nx)."""
@@ -126,50 +125,6 @@ class Plan:
             rows = self.order[0]
             samples = reference_output[:, self.slots[rows]].T[:, :: -1 if reverse else 1]
             frame[xp.asarray(self.filled)] = samples + mean[rows]
-
-
-def filtered(output):
-    """Return the (nlines, nslots) samples of the reference output with what is not a normal sample interpolated.
-
-    First by a weighted mean of the neighbours, then by passing only the lowest and the highest frequencies, with the
-    normal samples put back after each of three rounds.
-    """
-    xp = array_module(output)
-    known = xp.empty_like(output)
-    fill_gaps(output.reshape(-1), xp.asarray(bell()), known.reshape(-1))
-    passing = _passing(xp)
-    result = known
-    for _ in range(ROUNDS):
-        frequencies = spectrum(result)
-        parts = frequencies.view("f4")
-        parts *= passing
-        result = series(frequencies, LINES)
-        samples, true = _periods(result), _periods(known)
-        for slots in NORMAL_SLOTS:
-            samples[..., slots] = true[..., slots]
-    return result
-
-
-def _periods(slots):
-    """A view of the last axis as periods, without the slots between two lines."""
-    return slots[..., : SLOTS // SLOTS_OF_PERIOD * SLOTS_OF_PERIOD].reshape(*slots.shape[:-1], -1, SLOTS_OF_PERIOD)
-
-
-def bell():
-    """Return the weights, float64, of the mean that first fills a gap: half a period of a sine, rounded to single."""
-    places = np.arange(1, WINDOW + 1, dtype="f4") / np.float32(WINDOW + 1)
-    return np.sin(places * np.float32(np.pi)).astype("f8")
-
-
-@functools.lru_cache(maxsize=2)
-def _passing(xp):
-    """Return how much of each frequency passes the filter, float32, in a spectrum's arrangement of pairs of parts."""
-    half = LINES * SLOTS // 2
-    down = (np.cos(np.arange(TAPER) * (np.pi / TAPER)) + 1) / 2
-    edge = np.concatenate([np.ones(FULL), down])
-    lower = np.concatenate([edge, np.zeros(half - 2 * edge.size), edge[::-1]])
-    upper = np.concatenate([lower[:1], lower[:0:-1]])
-    return xp.asarray(np.repeat(arranged(np.concatenate([lower, upper]), LINES).astype("f4"), 2, axis=-1))
 
 
 # -- the twins of the kernels
@@ -216,29 +171,17 @@ def order_in_time(group, mean, line, source, slots, in_time, per_line, reverse):
     """Put samples of a group, their mean and line subtracted, into each output's lines; 0 where there is none."""
     nx = in_time.shape[1]
     at = np.arange(nx)
-    for series, rows, (offset, slope) in zip(in_time, source, line, strict=True):
-        frame = _levelled(group[rows], mean[rows], offset, slope, _time(nx, per_line, at, slots[rows][:, None]), reverse)
-        series[...] = np.where(rows < 0, np.float32(0), frame.T)
+    for into, rows, (offset, slope) in zip(in_time, source, line, strict=True):
+        frame = _levelled(
+            group[rows], mean[rows], offset, slope, _time(nx, per_line, at, slots[rows][:, None]), reverse
+        )
+        into[...] = np.where(rows < 0, np.float32(0), frame.T)
 
 
 def _levelled(counts, mean, offset, slope, time, reverse):
     signal = (counts - mean).astype("f4")
     signal = signal[:, ::-1] if reverse else signal
     return np.where(signal == 0, signal, signal - (offset + time * slope))
-
-
-@kernel
-def fill_gaps(samples, weights, filled):
-    """Replace samples that are 0 by the weighted mean of those around that are not."""
-    half = len(weights) // 2
-    total, weight = np.zeros(samples.shape), np.zeros(samples.shape)
-    for shift in [half, *range(-half, half)]:
-        there = np.roll(samples, -shift)
-        total += there * weights[half - shift]
-        weight += (there != 0) * weights[half - shift]
-    total, weight = total.astype("f4"), weight.astype("f4")
-    mean = np.where(weight == 0, 0, total) / np.where(weight == 0, np.float32(1), weight)
-    filled[...] = np.where(samples != 0, samples, mean)
 
 
 @kernel

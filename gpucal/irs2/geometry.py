@@ -1,6 +1,6 @@
 """Where the samples of NIRSpec's IRS2 readout lie, in a file and in time.
 
-A frame has 3200 rows in science orientation, the fast direction: 640 of a reference output, then 640 of each of the four
+A frame has 3200 rows in science orientation, the fast direction: 640 of a reference output, then 640 of each of four
 amplifiers. After the first 8 pixels of an output, and after every 16 pixels from there on, 4 samples of its reference
 pixels are interleaved. Stepping out to them and back takes a sample's time each, starting the next line takes 8: a line
 lasts 712 samples, its slots. Outputs 0, 2 and 4 are read from their last row to their first.

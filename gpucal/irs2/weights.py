@@ -1,4 +1,4 @@
-"""What a REFPIX reference file says: how much of each reference signal to subtract at each frequency, and which are bad."""
+"""What a REFPIX file says: how much of the reference signals to subtract at each frequency, and which are bad."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class Weights(NamedTuple):
 
 
 def weights(refpix):
-    """Return the Weights in a REFPIX file, made once per run; ReferenceFileError if there are not as many as samples."""
+    """Return the Weights in a REFPIX file, made once per run; ReferenceFileError if their number is wrong."""
     return refpix.made("weights", lambda: _weights(refpix))
 
 

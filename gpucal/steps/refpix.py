@@ -82,13 +82,13 @@ class Refpix(Step):
         if ramp.zeroframe is not None:
             raise InputError(f"{ramp.source}: zero frames of the IRS2 readout cannot be corrected")
         readout = Readout.of(ramp)
-        weights(refpix)  # complains before anything is changed
+        chosen = weights(refpix)  # complains before anything is changed
         bad = flag_bad_samples(ramp, readout, self.ovr_corr_mitigation_ftr)
         if self.irs2_mean_subtraction:
             self._subtract_levels(ramp, readout)
         replace_bad_samples(ramp, bad, readout)
         replace_listed_samples(ramp, refpix, readout)
-        subtract_drifts(ramp, refpix, readout, self.preserve_irs2_refpix)
+        subtract_drifts(ramp, chosen, readout, self.preserve_irs2_refpix)
         return ramp
 
     def _subtract_levels(self, ramp, readout):
@@ -130,7 +130,10 @@ class Refpix(Step):
         signals = self._signals(planes, layout, single)
         side, gain = None, self.side_gain
         if kernels is not None:
-            side, gain = sirs.side_signals(_side_values(planes, frame, signals, layout, single), kernels, self.sigreject), 1
+            side, gain = (
+                sirs.side_signals(_side_values(planes, frame, signals, layout, single), kernels, self.sigreject),
+                1,
+            )
         elif smoothing:
             side = xp.empty((len(planes), 1, frame.shape[0]))
             side_pixels, which = xp.asarray(layout.side_pixels), xp.asarray(layout.side_signals)
@@ -215,7 +218,7 @@ def smooth_sides(planes, pixels, signals, which, scratch, side, smoothing, singl
 def subtract_references(
     planes, signals, side, r0, ry, rx, c0, cy, cx, width, namps, by_row, single, gain
 ):  # fmt: skip
-    """Subtract from every pixel the signal of its amplifier and parity, and of its row, one for all or for each amplifier."""
+    """Subtract from every pixel the signal of its amplifier and parity, and of its row."""
     _, ny, nx = planes.shape
     y, x = np.mgrid[:ny, :nx]
     row, column = r0 + ry * y + rx * x, c0 + cy * y + cx * x
