@@ -5,6 +5,8 @@
 // Twin: gpucal/irs2/bad_samples.py
 #include "statistics.cuh"
 
+const i64 BUFFER = 8192;  // values; NumPy sums lines of 2048 that do not follow each other by so many
+
 KERNEL measure_pairs(
     const float* __restrict__ ramp,         // (nints, ngroups, nrows, nx)  DN
     const int*   __restrict__ pairs,        // (npairs)  the first row of each
@@ -22,8 +24,10 @@ KERNEL measure_pairs(
       return fabsf(upper[nx] - upper[0]);
     }, ngroups * nx) / count);
     float sum = 0;
-    for (i64 g = 0; g < ngroups; ++g)
-      sum += pairwise_sum<float>([=](i64 k) { return first[g * nrows * nx + k]; }, 2 * nx);
+    for (i64 k0 = 0; k0 < 2 * ngroups * nx; k0 += BUFFER)
+      sum += pairwise_sum<float>([=](i64 k) {
+        return first[(u32)(k0 + k) / both * nrows * nx + (u32)(k0 + k) % both];
+      }, k0 + BUFFER < 2 * ngroups * nx ? BUFFER : 2 * ngroups * nx - k0);
     const float mean = (float)((double)sum / (2 * count));
     const float squares = pairwise_sum<float>([=](i64 k) {
       const float off = first[(u32)k / both * nrows * nx + (u32)k % both] - mean;

@@ -1,4 +1,7 @@
 // mix_spectra.cu - weigh the spectra of an amplifier's reference samples and of the reference output, and add them.
+//
+// Sums of negated numbers in place of differences: where sums and differences take turns, GCC 12 fuses them with the
+// products in spite of -ffp-contract=off.
 // Twin: gpucal/irs2/correction.py
 #include "gpucal.cuh"
 
@@ -14,7 +17,7 @@ KERNEL mix_spectra(
     const float re = own[i], im = own[i + 1], a = own_weights[i], b = own_weights[i + 1];
     const float output_re = output[common], output_im = output[common + 1];
     const float c = output_weights[i], d = output_weights[i + 1];
-    own[i] = (a * re - b * im) + (c * output_re - d * output_im);
+    own[i] = (a * re + -b * im) + (c * output_re + -d * output_im);
     own[i + 1] = (a * im + b * re) + (c * output_im + d * output_re);
   }
 }
