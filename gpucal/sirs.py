@@ -7,6 +7,7 @@ import numpy as np
 
 from gpucal.device import array_module
 from gpucal.errors import ReferenceFileError
+from gpucal.warned import ignored
 
 AMPLIFIERS = 4
 SIGMA_OF_DEVIATION = 1.48  # standard deviations of a normal distribution in a median absolute deviation
@@ -25,7 +26,7 @@ def kernels(reference, detector, gaussmooth, halfwidth):
 def _kernels(path, detector, gaussmooth, halfwidth):
     from stdatamodels.jwst import datamodels
 
-    with datamodels.SIRSKernelModel(str(path)) as model:
+    with ignored(), datamodels.SIRSKernelModel(str(path)) as model:
         if not model.hasattr(detector):
             return None
         mine = getattr(model, detector)
