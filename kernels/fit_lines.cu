@@ -6,6 +6,15 @@
 #include "irs2.cuh"
 #include "statistics.cuh"
 
+DEVICE void fit(const float* x, const float* y, const i64 n, float* intercept, float* slope) {
+  const float mean_x = (float)((double)pairwise_sum<float>([=](i64 j) { return x[j]; }, n) / (double)n);
+  const float mean_y = (float)((double)pairwise_sum<float>([=](i64 j) { return y[j]; }, n) / (double)n);
+  const float xx = pairwise_sum<float>([=](i64 j) { return x[j] * x[j]; }, n);
+  const float xy = pairwise_sum<float>([=](i64 j) { return x[j] * y[j]; }, n);
+  *slope = (xy - (float)n * mean_x * mean_y) / (xx - (float)n * (mean_x * mean_x));
+  *intercept = mean_y - *slope * mean_x;
+}
+
 KERNEL fit_lines(
     const float*  __restrict__ ramp,    // (ngroups, nrows, nx)  DN
     const double* __restrict__ mean,    // (nrows, nx)  DN, of the groups
@@ -33,16 +42,7 @@ KERNEL fit_lines(
         x[n++] = sample_time((int)line, slots[rows[s]], (int)nx, (int)nslots);
       }
     }
-    float intercept = 0, slope = 0;
-    if (n) {
-      const float mean_x = (float)((double)pairwise_sum<float>([=](i64 j) { return x[j]; }, n) / (double)n);
-      const float mean_y = (float)((double)pairwise_sum<float>([=](i64 j) { return y[j]; }, n) / (double)n);
-      const float xx = pairwise_sum<float>([=](i64 j) { return x[j] * x[j]; }, n);
-      const float xy = pairwise_sum<float>([=](i64 j) { return x[j] * y[j]; }, n);
-      slope = (xy - (float)n * mean_x * mean_y) / (xx - (float)n * (mean_x * mean_x));
-      intercept = mean_y - slope * mean_x;
-    }
-    lines[i * ncoeffs] = intercept;
-    lines[i * ncoeffs + 1] = slope;
+    lines[i * ncoeffs] = lines[i * ncoeffs + 1] = 0;
+    if (n) fit(x, y, n, &lines[i * ncoeffs], &lines[i * ncoeffs + 1]);
   }
 }

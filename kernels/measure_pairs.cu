@@ -7,6 +7,34 @@
 
 const i64 BUFFER = 8192;  // values; NumPy sums lines of 2048 that do not follow each other by so many
 
+// Two neighbouring rows in all groups of an integration; counted group by group, row by row.
+struct Pair {
+  const float* first;
+  i64 plane;  // values from one group to the next
+  u32 nx;
+  DEVICE_MEMBER float operator[](i64 k) const { return first[(u32)k / (2 * nx) * plane + (u32)k % (2 * nx)]; }
+  DEVICE_MEMBER float difference(i64 k) const {
+    const float* lower = first + (u32)k / nx * plane + (u32)k % nx;
+    return fabsf(lower[nx] - lower[0]);
+  }
+};
+
+DEVICE float mean_difference(const Pair pair, const i64 n) {
+  return (float)((double)pairwise_sum<float>([=](i64 k) { return pair.difference(k); }, n) / (double)n);
+}
+
+DEVICE float mean_of(const Pair pair, const i64 n) {
+  float sum = 0;
+  for (i64 first = 0; first < n; first += BUFFER)
+    sum += pairwise_sum<float>([=](i64 k) { return pair[first + k]; }, first + BUFFER < n ? BUFFER : n - first);
+  return (float)((double)sum / (double)n);
+}
+
+DEVICE float deviation(const Pair pair, const float mean, const i64 n) {
+  const float squares = pairwise_sum<float>([=](i64 k) { return (pair[k] - mean) * (pair[k] - mean); }, n);
+  return sqrtf((float)((double)squares / (double)n));
+}
+
 KERNEL measure_pairs(
     const float* __restrict__ ramp,         // (nints, ngroups, nrows, nx)  DN
     const int*   __restrict__ pairs,        // (npairs)  the first row of each
@@ -16,24 +44,9 @@ KERNEL measure_pairs(
     const i64 nints, const i64 ngroups, const i64 nrows, const i64 nx, const i64 npairs)
 {
   FOR_EACH(i, nints * npairs) {
-    const float* first = ramp + (i / npairs * ngroups * nrows + pairs[i % npairs]) * nx;
-    const u32 width = (u32)nx, both = 2 * width;
-    const double count = (double)(ngroups * nx);
-    differences[i] = (float)((double)pairwise_sum<float>([=](i64 k) {
-      const float* upper = first + (u32)k / width * nrows * nx + (u32)k % width;
-      return fabsf(upper[nx] - upper[0]);
-    }, ngroups * nx) / count);
-    float sum = 0;
-    for (i64 k0 = 0; k0 < 2 * ngroups * nx; k0 += BUFFER)
-      sum += pairwise_sum<float>([=](i64 k) {
-        return first[(u32)(k0 + k) / both * nrows * nx + (u32)(k0 + k) % both];
-      }, k0 + BUFFER < 2 * ngroups * nx ? BUFFER : 2 * ngroups * nx - k0);
-    const float mean = (float)((double)sum / (2 * count));
-    const float squares = pairwise_sum<float>([=](i64 k) {
-      const float off = first[(u32)k / both * nrows * nx + (u32)k % both] - mean;
-      return off * off;
-    }, 2 * ngroups * nx);
-    means[i] = mean;
-    deviations[i] = sqrtf((float)((double)squares / (2 * count)));
+    const Pair pair = {ramp + (i / npairs * ngroups * nrows + pairs[i % npairs]) * nx, nrows * nx, (u32)nx};
+    differences[i] = mean_difference(pair, ngroups * nx);
+    means[i] = mean_of(pair, 2 * ngroups * nx);
+    deviations[i] = deviation(pair, means[i], 2 * ngroups * nx);
   }
 }
