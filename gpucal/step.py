@@ -112,6 +112,10 @@ class Step:
         result, _ = dataclasses.replace(self, skip=False).run(exposure, references or References(device))
         return result
 
+    def uses(self, reftype, model):
+        """Tell whether this exposure is corrected with a reference of this type; if not, the argument is None."""
+        return True
+
     def _process(self, model, references):
         kind = model.readout
         if not kind or kind in self.takes:
@@ -126,8 +130,11 @@ class Step:
         return model
 
     def _find(self, model, references):
-        found = {}
+        found: dict[str, Any] = {}
         for reftype, optional in self.references.items():
+            if not self.uses(reftype, model):
+                found[reftype] = None
+                continue
             reference = references.get(reftype, model, getattr(self, f"override_{reftype}"))
             if reference is None and reftype in self.required:
                 raise ReferenceFileError(f"no {reftype} reference for {model.source}")

@@ -137,6 +137,8 @@ KEYWORDS = {
     "nsamples": ("exposure.nsamples", 1),
     "start_time": ("exposure.start_time", 60310.25),
     "integration_time": ("exposure.integration_time", 10.0),
+    "nrs_normal": ("exposure.nrs_normal", None),
+    "nrs_reference": ("exposure.nrs_reference", None),
     "gain_factor": ("exposure.gain_factor", None),
     "intstart": ("exposure.integration_start", 1),
     "subarray": ("subarray.name", "SUB64P"),

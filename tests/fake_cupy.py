@@ -9,6 +9,7 @@ that is handed over, compiled with the words of CUDA defined for the host, and r
 import ctypes
 import functools
 import hashlib
+import importlib
 import math
 import os
 import re
@@ -32,8 +33,8 @@ def install(monkeypatch):
 
     launched.clear()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setitem(sys.modules, "cupyx", types.ModuleType("cupyx"))
-    monkeypatch.setitem(sys.modules, "cupyx.scipy", types.SimpleNamespace(ndimage=types.SimpleNamespace(zoom=_zoom)))
+    for module in cupyx:
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     for kernel in KERNELS.values():
         monkeypatch.setitem(vars(kernel), "cuda", None)  # what was there comes back when the test ends
         del kernel.cuda
@@ -42,7 +43,7 @@ def install(monkeypatch):
 # -- arrays
 
 METHODS = """
-    all any argmax argmin astype clip copy cumsum max mean min nonzero ravel repeat reshape round squeeze std sum
+    all any argmax argmin astype clip conj copy cumsum max mean min nonzero ravel repeat reshape round squeeze std sum
     swapaxes transpose view
 """
 UFUNCS = """
@@ -214,14 +215,8 @@ FUNCTIONS = """
     all any argmax argsort ascontiguousarray broadcast_to clip concatenate count_nonzero cumsum diff expand_dims
     flatnonzero flip
     max mean median min moveaxis nan_to_num nanmax nanmean nanmedian nanmin nansum nonzero pad ravel repeat reshape roll
-    rot90 searchsorted sort stack std sum swapaxes take_along_axis tile transpose where
+    rot90 searchsorted sort stack std sum swapaxes take take_along_axis tile transpose where
 """
-
-
-def _zoom(*arguments, **options):
-    from scipy import ndimage
-
-    return _on_device(ndimage.zoom, *arguments, **options)
 
 
 def _function(name):
@@ -320,6 +315,28 @@ def asnumpy(values):
     """Return a copy on the host."""
     return values.get() if isinstance(values, ndarray) else np.asarray(values)
 
+
+# -- what CuPy has of SciPy
+
+cupyx = [types.ModuleType(name) for name in ("cupyx", "cupyx.scipy", "cupyx.scipy.fft", "cupyx.scipy.ndimage")]
+OF_SCIPY = {"fft": "fft ifft rfft irfft", "ndimage": "convolve1d zoom"}
+
+
+def _of_scipy(module, name):
+    def on_device(*arguments, workers=None, **options):
+        if workers is not None or not isinstance(arguments[0], ndarray):
+            raise TypeError(f"cupyx.scipy.{module}.{name} knows neither workers nor host arrays")
+        return _on_device(getattr(importlib.import_module(f"scipy.{module}"), name), *arguments, **options)
+
+    return on_device
+
+
+cupyx[0].scipy = cupyx[1]
+for _module in cupyx[2:]:
+    _short = _module.__name__.rpartition(".")[2]
+    setattr(cupyx[1], _short, _module)
+    for _name in OF_SCIPY[_short].split():
+        setattr(_module, _name, _of_scipy(_short, _name))
 
 # -- types and numbers, and the device
 

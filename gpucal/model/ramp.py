@@ -3,6 +3,7 @@
 from typing import Any
 
 from gpucal.device import array_module
+from gpucal.irs2.geometry import LINES, ROWS
 from gpucal.model.base import Exposure
 
 
@@ -42,3 +43,14 @@ class Ramp(Exposure):
     def shape(self):
         """(nints, ngroups, ny, nx)."""
         return self.data.shape
+
+    @property
+    def window(self):
+        """The (y, x) slices of the full detector that were read out, in science orientation.
+
+        Interleaved reference pixels do not count.
+        """
+        rows, columns = super().window
+        if rows.stop - rows.start == ROWS:
+            rows = slice(rows.start, rows.start + LINES)
+        return rows, columns

@@ -7,6 +7,7 @@ import numpy as np
 
 from gpucal import dq
 from gpucal.errors import InputError, ReferenceFileError
+from gpucal.irs2.geometry import ROWS
 from gpucal.model.load import extensions, reason
 from gpucal.model.pixels import Pixels, decode
 from gpucal.stripes import Stripes
@@ -159,6 +160,8 @@ class Reference:
                 raise ReferenceFileError(f"{self.path}: keywords SUBSTRT1 and SUBSTRT2 are missing")
             x = y = 1
         cut = tuple(slice(s.start - o + 1, s.stop - o + 1) for s, o in zip(window, (y, x), strict=True))
+        if ny == ROWS:  # the window does not count interleaved reference pixels; they are read with full frames only
+            cut = slice(0, ROWS), cut[1]
         if any(s.start < 0 or s.stop > n for s, n in zip(cut, (ny, nx), strict=True)):
             rows, columns = window
             raise ReferenceFileError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpucal import device as devices
 from gpucal.errors import ConfigError
+from gpucal.irs2.geometry import require_rows
 from gpucal.reference.file import Reference
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class References:
         self._open.move_to_end(key)
         reference = self._open[key]
         reference.require_same_detector(exposure)
+        require_rows(reference, exposure)
         self._make_room(besides=key)
         return reference
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from gpucal.device import array_module
 from gpucal.errors import Skip
+from gpucal.irs2 import Readout, is_irs2
 from gpucal.kernel import kernel
 from gpucal.step import Step
 from gpucal.stripes import Stripes
@@ -21,7 +22,10 @@ class Ipc(Step):
     takes: ClassVar = ("superstripes",)
 
     def process(self, ramp, ipc):
-        """Convolve in place, a few planes at a time. Stripes are taken for one window, as in the official pipeline."""
+        """Convolve in place, a few planes at a time; of IRS2 frames the normal rows alone.
+
+        Stripes are taken for one window, as in the official pipeline.
+        """
         rows, columns = science_area(ramp)
         if Stripes.of(ramp) and (rows.start == rows.stop or columns.start == columns.stop):
             raise Skip("the subarray does not fit the detector")
@@ -29,14 +33,20 @@ class Ipc(Step):
         nj, ni = matrix.shape[:2]
         height, width = rows.stop - rows.start, columns.stop - columns.start
         planes = ramp.data.reshape(-1, *ramp.shape[2:])
+        xp = array_module(planes)
+        normal = xp.asarray(Readout.of(ramp).normal) if is_irs2(ramp) else None
         step = max(1, CHUNK // planes[0].nbytes)
-        padded = array_module(planes).zeros((min(step, len(planes)), height + nj - 1, width + ni - 1), "f4")
+        padded = xp.zeros((min(step, len(planes)), height + nj - 1, width + ni - 1), "f4")
         inside = slice(nj - 1 - nj // 2, nj - 1 - nj // 2 + height), slice(ni - 1 - ni // 2, ni - 1 - ni // 2 + width)
         for first in range(0, len(planes), step):
-            part = planes[first : first + step]
+            part = whole = planes[first : first + step]
+            if normal is not None:
+                part = whole[:, normal]
             measured = padded[: len(part)]
             measured[:, inside[0], inside[1]] = part[:, rows, columns]
             correct_ipc(measured, part, matrix, height=height, width=width, y0=rows.start, x0=columns.start)
+            if normal is not None:
+                whole[:, normal] = part
         return ramp
 
 

@@ -7,9 +7,11 @@ import pytest
 from astropy.io import fits
 
 from gpucal import device as devices
-from gpucal import steps
+from gpucal import irs2, sirs, steps
 from gpucal.dq import BITS
 from gpucal.flicker.fourier import full_frame_noise
+from gpucal.irs2 import bad_samples, correction
+from gpucal.irs2.weights import weights
 from gpucal.kernel import KERNELS
 from gpucal.model import open as open_model
 from gpucal.model import pack, read
@@ -286,9 +288,68 @@ def test_pipelines_above_have_work_to_do(stand_in, calibrate):
     assert (rate.dq & BITS["NO_GAIN_VALUE"]).any()
 
 
-def test_every_kernel_runs_on_the_device(stand_in, calibrate, write_uncal):
+class Refpix:
+    """A REFPIX reference with the same weights at all frequencies, and a bad pair of samples."""
+
+    path = "refpix.fits"
+
+    def __init__(self, device):
+        names = [f"{name}_{amplifier}" for name in ("alpha", "beta") for amplifier in range(4)]
+        table = np.full(2 * 712 * 2048, 0.1, [(name, ">f4") for name in names])
+        listed = np.array([(1, 2, 5)], [("OUTPUT", "u2"), ("ODD_EVEN", "u2"), ("MASK", "u4")])
+        self.device, self.tables = device, {"IRS2": table, "DQ": listed}
+
+    def table(self, name):
+        return self.tables[name]
+
+    def made(self, key, make):
+        return make()
+
+
+@pytest.fixture
+def correct_irs2(make_ramp, make_reference):
+    """Correct an exposure with interleaved reference pixels on a device; the same numbers each time."""
+
+    def run(device):
+        rng = np.random.default_rng(9)
+        words = {"instrument": "NIRSPEC", "detector": "NRS2", "subarray": "FULL", "xstart": 1, "ystart": 1}
+        words |= {"nrs_normal": 16, "nrs_reference": 4, "noutputs": 5}
+        data = 10000 + rng.standard_normal((1, 2, 3200, 2048), "f4")
+        data[:, 1, 1000:1010, :100] = 50000
+        ramp, place = make_ramp(device, data, **words), {"SUBSTRT1": 1, "SUBSTRT2": 1}
+        full = make_reference(device, "saturation", data=np.full((2048, 2048), 45000, "f4"), **place)
+        readout = irs2.Readout.of(steps.Saturation().process(ramp, full))
+        steps.Ipc().process(ramp, make_reference(device, "ipc", data=[[0, 0.01, 0], [0, 0.98, 0], [0, 0.01, 0]]))
+        bad = bad_samples.flag_bad_samples(ramp, readout, 2.0)
+        steps.Refpix()._subtract_levels(ramp, readout)
+        bad_samples.replace_bad_samples(ramp, bad, readout)
+        refpix = Refpix(device)
+        bad_samples.replace_listed_samples(ramp, refpix, readout)
+        whole = ramp.copy()
+        for one, preserve in ((ramp, False), (whole, True)):
+            correction.subtract_drifts(one, weights(refpix), readout, preserve)
+        return [ramp, whole]
+
+    return run
+
+
+def test_irs2_on_the_device_gives_the_hosts_bits(stand_in, correct_irs2):
+    expected = correct_irs2(devices.choose("host"))
+    for mine, theirs in zip(correct_irs2(stand_in), expected, strict=True):
+        for array in ("data", "groupdq", "pixeldq"):
+            np.testing.assert_array_equal(getattr(mine, array).get(), getattr(theirs, array), err_msg=array)
+
+
+def test_sirs_on_the_device_gives_the_hosts_bits(stand_in, rng):
+    values, kernels = rng.normal(0, 10, (2, 2, 50, 4)), rng.uniform(0, 1, (2, 4, 11))
+    signals = sirs.side_signals(stand_in.upload(values), kernels, 4.0)
+    np.testing.assert_array_equal(signals.get(), sirs.side_signals(values, kernels, 4.0))
+
+
+def test_every_kernel_runs_on_the_device(stand_in, calibrate, correct_irs2, write_uncal):
     for name in CASES:
         calibrate(name, stand_in)
+    correct_irs2(stand_in)
     read(write_uncal()).unpack(stand_in)
     assert set(KERNELS) - set(fake_cupy.launched) == set()
 
