@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 
 from gpucal import model, provenance
+from gpucal.batch import parts
 from gpucal.batch.fate import Fate
 from gpucal.errors import ConfigError, GpucalError, InputError
 from gpucal.model.image import Cube, Slopes
@@ -95,6 +96,7 @@ class _Job:
     def __init__(self, source):
         self.fate = Fate(str(source))
         self.contents = None
+        self.shape = None  # of an exposure that is larger than memory; its contents are then those of one integration
         self.products = []  # (packed model, path)
         self.beside = []  # (what writes a file, path)
 
@@ -111,7 +113,8 @@ class _Work:
     def read(self, source):
         job = _Job(source)
         with _noted(job.fate):
-            job.contents = model.read(source)
+            job.shape = parts.too_large(source, self.references.device, self.settings.run.runner.memory)
+            job.contents = model.read(source, integrations=(0, 1) if job.shape else None)
         return job
 
     def compute(self, job):
@@ -155,7 +158,18 @@ class _Work:
                 self._save(job, result, "ramp")
 
         # No variable here holds the ramp: its memory is free as soon as the slopes are there.
-        result, _ = pipeline.run(self._unpack(job), self.references, on_step)
+        steps = parts.divided(pipeline) if job.shape else None
+        if steps:
+            memory = parts.limit(self.references.device, run.runner.memory)
+            work = parts.Divided(fate.source, job.shape, steps, self.references, memory, self.folder)
+            result, outcomes = work.run()
+            for step, outcome in outcomes:
+                on_step(step, outcome, result)
+        else:
+            if job.shape:
+                log.warning("%s: larger than memory, but its steps need all of it at once", fate.source)
+                job.contents = model.read(fate.source)
+            result, _ = pipeline.run(self._unpack(job), self.references, on_step)
         job.products = [*self._packed(job, result, pipeline.suffix, last=True), *job.products]
 
     def _save(self, job, result, suffix):

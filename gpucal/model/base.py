@@ -52,8 +52,10 @@ class Model:
         setattr(self.tree.meta.cal_step, step, status)
 
     def note(self, text):
-        """Add a line to the history that the product carries."""
-        self.tree.add_history_entry(text)
+        """Add a line to the history that the product carries, once."""
+        entries = self.tree._instance.get("history", {}).get("entries", [])
+        if text not in [entry["description"] for entry in entries]:
+            self.tree.add_history_entry(text)
 
     def note_reference(self, reftype, name):
         """Note in the metadata which reference file of a type was used, or N/A, where there is a place for it."""

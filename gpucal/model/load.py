@@ -3,6 +3,7 @@
 import builtins
 import io
 import logging
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,10 @@ def open(source, device=None):
     return read(source).unpack(device or choose())
 
 
-def read(source, buffer=None):
+def read(source, buffer=None, integrations=None):
     """Read an exposure into host memory without decoding it; InputError names the file and the cause.
 
-    buffer: allocates the bytes of an array, (nbytes) -> uint8 array; pinned memory for a GPU.
+    integrations: (first, count) of a ramp in a FITS file, None for all. buffer: allocates the bytes of an array, (nbytes) -> uint8 array; pinned memory for a GPU.
     """
     if hasattr(source, "to_flat_dict"):
         return _from_datamodel(source, getattr(source.meta, "filename", None) or "model in memory")
@@ -67,7 +68,7 @@ def read(source, buffer=None):
     if path.suffix == ".gz":
         raise InputError(f"{path}: compressed, unpack it first")
     try:
-        return _read_fits(path, buffer)
+        return _read_fits(path, buffer, integrations)
     except OSError as error:
         raise InputError(f"{path}: {reason(error, path)}") from error
 
@@ -105,7 +106,18 @@ def extensions(path):
     return headers, pixels, rest
 
 
-def _read_fits(path, buffer):
+def ramp_shape(path):
+    """Return the (nints, ngroups, ny, nx) of an ordinary ramp in a FITS file, None of anything else."""
+    try:
+        headers, pixels, _ = extensions(Path(path))
+    except (OSError, InputError):
+        return None  # what is wrong with the file is said when it is read
+    shape = pixels["SCI"].shape if "SCI" in pixels else ()
+    words = headers["PRIMARY"]
+    return shape if _kind(len(shape), words.get("EXP_TYPE"), words.get("SSTR_NST")) is Ramp else None
+
+
+def _read_fits(path, buffer, integrations=None):
     headers, pixels, rest = extensions(path)
     if "SCI" not in pixels:
         raise InputError(f"{path}: no SCI extension with pixels")
@@ -121,11 +133,20 @@ def _read_fits(path, buffer):
         if extension in pixels:
             place = pixels[extension]
             if place.nbytes:
-                packed.arrays[name] = (place.read(buffer=buffer).reshape(place.shape), place.dtype, True)
+                packed.arrays[name] = (_some(place, integrations, buffer), place.dtype, True)
     if kind is Ramp and "ASDF" in headers:
         packed.tree.meta.exposure.read_times = _read_times(path)
     _check(packed)
     return packed
+
+
+def _some(place, integrations, buffer):
+    """Read the pixels of an extension, of those with integrations only some if so many are asked for."""
+    if integrations is None or len(place.shape) == 2:
+        return place.read(buffer=buffer).reshape(place.shape)
+    each = math.prod(place.shape[1:-2])
+    first, count = integrations
+    return place.read(first * each, count * each, buffer=buffer).reshape(count, *place.shape[1:])
 
 
 def _read_times(path):

@@ -5,6 +5,7 @@ from typing import Any
 from gpucal.device import array_module
 from gpucal.irs2.geometry import LINES, ROWS
 from gpucal.model.base import Exposure
+from gpucal.model.whole import Whole
 
 
 class Ramp(Exposure):
@@ -25,6 +26,8 @@ class Ramp(Exposure):
         "average_dark_current": "AVDRKCUR",
     }
 
+    whole: Whole | None = None  # the exposure, if this is a part of one that is larger than memory
+
     data: Any
     pixeldq: Any
     groupdq: Any
@@ -43,6 +46,16 @@ class Ramp(Exposure):
     def shape(self):
         """(nints, ngroups, ny, nx)."""
         return self.data.shape
+
+    @property
+    def nints(self):
+        """The number of integrations of the exposure, also where this is a part of it."""
+        return self.whole.shape[0] if self.whole else self.data.shape[0]
+
+    @property
+    def first(self):
+        """The number of this ramp's first integration in the exposure, counted from 0."""
+        return self.whole.first if self.whole else 0
 
     @property
     def window(self):

@@ -4,6 +4,7 @@ Source: Goudfrooij et al. 2024 (PASP 136, 014503); the JWST documentation of the
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ class ChargeMigration(Step):
 
     skip: bool = True  # as in the official pipeline
     signal_threshold: float = 25000.0  # DN
+
+    scope: ClassVar = "integration"
 
     def process(self, ramp):
         """Set the flags."""

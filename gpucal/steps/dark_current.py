@@ -31,10 +31,11 @@ class DarkCurrent(Step):
         several = len(dark.shape()) == 4  # MIRI: one dark for each of the first integrations
         used = dark.shape()[0] if several else 1
         # As in the official pipeline darks are averaged for as many integrations as the exposure has; the rest is 0.
-        made = used if _pattern(dark) == pattern else min(used, nints)
+        made = used if _pattern(dark) == pattern else min(used, ramp.nints)
         first = ramp.meta.exposure.integration_start or 1
         for integration in range(nints):
-            which = integration if integration < used and first == 1 else used - 1
+            number = ramp.first + integration
+            which = number if number < used and first == 1 else used - 1
             if which < made:
                 ramp.data[integration] -= matched(dark, which, ngroups, *pattern)
         for flags in dark.dq[:, 0] if several else [dark.dq]:
@@ -47,6 +48,11 @@ class DarkCurrent(Step):
             data[:made] = planes
             write_dark(self.dark_output, dark, data if several else data[0], *pattern)
         return ramp
+
+    @property
+    def scope(self):
+        """An integration; the exposure, if the dark is to be written."""
+        return "exposure" if self.dark_output else "integration"
 
     def _mean_current(self, ramp, dark):
         """Return the mean dark current of every pixel, electron/s.

@@ -16,6 +16,7 @@ class DqInit(Step):
 
     user_supplied_dq: str | None = None  # FITS file whose first image is added to the mask
 
+    scope: ClassVar = "integration"
     takes: ClassVar = ("guider", "stripes")
 
     def process(self, ramp, mask):

@@ -1,6 +1,7 @@
 """First frame: leave out the first group of a MIRI integration. Deprecated: the RSCD step does its work."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gpucal.device import array_module
 from gpucal.dq import GROUP, PIXEL
@@ -14,6 +15,8 @@ class Firstframe(Step):
 
     bright_use_group1: bool = True  # keep it where the third group is saturated, and mark the pixel FLUX_ESTIMATED
     skip: bool = True  # leave the exposure as it is
+
+    scope: ClassVar = "integration"
 
     def process(self, ramp):
         """Flag it, unless too few groups would remain."""

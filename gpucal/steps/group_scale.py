@@ -14,6 +14,7 @@ class GroupScale(Step):
     On board, averages are bit shifts: the divisor is a power of two even if the number of frames is not.
     """
 
+    scope: ClassVar = "integration"
     takes: ClassVar = ("superstripes",)
 
     def process(self, ramp):

@@ -19,6 +19,7 @@ CHUNK = 32 * 2**20  # bytes; planes convolved at a time, so that their copy stay
 class Ipc(Step):
     """Convolve every group's science pixels with the reference kernel; reference pixels and zero frames stay."""
 
+    scope: ClassVar = "integration"
     takes: ClassVar = ("superstripes",)
 
     def process(self, ramp, ipc):

@@ -1,6 +1,7 @@
 """Last frame: leave out the last group of a MIRI integration, which the following reset disturbs."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gpucal.dq import GROUP
 from gpucal.errors import Skip
@@ -10,6 +11,8 @@ from gpucal.step import Step
 @dataclass(frozen=True)
 class Lastframe(Step):
     """Flag the last group DO_NOT_USE."""
+
+    scope: ClassVar = "integration"
 
     def process(self, ramp):
         """Flag it, unless too few groups would remain."""

@@ -1,6 +1,7 @@
 """Linearity: undo the detector's non-linear response with a per-pixel polynomial."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from gpucal.step import Step
 @dataclass(frozen=True)
 class Linearity(Step):
     """Correct every unsaturated group; flag the pixels that cannot be corrected."""
+
+    scope: ClassVar = "integration"
 
     def process(self, ramp, linearity):
         """Correct groups and zero frames in place; groups that average frames read by read, if the reference can."""

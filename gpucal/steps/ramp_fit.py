@@ -25,7 +25,6 @@ from gpucal.optional_results import segment_fits
 from gpucal.segments import BAD, TOO_LARGE, Lines, integrations, pieces
 from gpucal.slopes import empty_products, scratch_chunks
 from gpucal.step import Step
-from gpucal.steps.jump import flagged_throughout
 from gpucal.warned import logged
 
 log = logging.getLogger(__name__)
@@ -49,6 +48,11 @@ class RampFit(Step):
     maximum_cores: str = "1"  # accepted; every core is used anyway
 
     required: ClassVar = ("readnoise", "gain")
+
+    @property
+    def scope(self):
+        """Some rows of all integrations; the exposure, for what few ask for."""
+        return "rows" if self.algorithm == "OLS_C" and not self.save_opt else "exposure"
 
     def process(self, ramp, readnoise, gain):
         """Return the slopes as new models; the ramp's flags are changed on the way."""
@@ -85,12 +89,16 @@ class RampFit(Step):
         xp = array_module(ramp.data)
         nints, ngroups, ny, nx = ramp.shape
         lone_groups = not self.suppress_one_group or ngroups == 1
-        migrated = int(ramp.groupdq.max()) >= GROUP.CHARGELOSS  # the highest bit
+        highest = ramp.whole.highest if ramp.whole else int(ramp.groupdq.max())
+        migrated = highest >= GROUP.CHARGELOSS  # the highest bit
         original = None if not migrated else ramp.groupdq if lone_groups else ramp.groupdq.copy()
         if not lone_groups:
             suppress_lone_groups(ramp.groupdq)
         first, count = self._trim(ramp)
-        if bool((ramp.groupdq[:, first] & GROUP.SATURATED != 0).all()):
+        lost = bool((ramp.groupdq[:, first] & GROUP.SATURATED != 0).all())
+        if ramp.whole:
+            lost = ramp.whole.add("bands not lost", not lost) == 0 and ramp.whole.last
+        if lost:
             raise InputError(
                 f"{ramp.source}: every pixel is saturated from the first group on, there is no slope to fit"
             )
@@ -130,7 +138,7 @@ class RampFit(Step):
         ngroups = ramp.shape[1]
         if ramp.need("instrument.name") != "MIRI" or ngroups == 1:
             return 0, ngroups
-        unused = flagged_throughout(ramp.groupdq, GROUP.DO_NOT_USE).all(axis=0)
+        unused = unused_groups(ramp).all(axis=0)
         first = next((g for g in range(ngroups) if not unused[g]), ngroups)
         count = ngroups - first - (1 if first < ngroups and unused[-1] else 0)
         if count < 2:

@@ -42,6 +42,7 @@ class Refpix(Step):
     halfwidth: int = 30  # SIRS: rows; half the length of the kernels
     siglimit: float = 3.0  # standard deviations; clipping of the reference pixels
 
+    scope: ClassVar = "integration"
     takes: ClassVar = ("superstripes",)
 
     def uses(self, reftype, model):
@@ -74,7 +75,14 @@ class Refpix(Step):
             layout = one_output(ramp, frame, self.odd_even_columns)
         # The official pipeline works in single precision until the first side correction has made its buffer double.
         everything = ramp.data.size
-        self._correct(ramp.data, frame, layout, smoothing, single=1 if smoothing else everything, kernels=kernels)
+        self._correct(
+            ramp.data,
+            frame,
+            layout,
+            smoothing,
+            single=everything if not smoothing else 0 if ramp.first else 1,
+            kernels=kernels,
+        )
         self._correct_zeroframe(ramp, frame, layout, smoothing, 0 if smoothing else everything, kernels)
         return ramp
 

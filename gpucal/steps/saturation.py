@@ -24,6 +24,7 @@ class Saturation(Step):
     n_pix_grow_sat: int = 1  # pixels; how far saturation spills over
     use_readpatt: bool = True  # look for saturation hidden in frame-averaged groups
 
+    scope: ClassVar = "integration"
     takes: ClassVar = ("stripes",)
 
     def process(self, ramp, saturation, superbias=None):

@@ -11,6 +11,7 @@ from gpucal.step import Step
 class Superbias(Step):
     """Subtract the bias image from every group."""
 
+    scope: ClassVar = "integration"
     takes: ClassVar = ("stripes",)
 
     def process(self, ramp, superbias):
