@@ -1,7 +1,7 @@
 // find_extended.cu - find where the mean over a ring around a pixel is above a threshold.
 //
 // The ring reaches into a margin around the plane, whose zeros count. NaN do not, and where the centre is NaN nothing is
-// found. What is found is written without the margin above and to the left; below, there is one row more than the margin.
+// found. What is found is written without the margin above and to the left; excess has 2 margin + 1 rows more.
 // Twin: gpucal/large_events/showers.py
 #include "gpucal.cuh"
 

@@ -202,9 +202,9 @@ def _argument(value):
 # -- functions of device arrays
 
 FUNCTIONS = """
-    all any argmax argsort ascontiguousarray broadcast_to clip concatenate count_nonzero cumsum diff expand_dims flip
-    max mean median min moveaxis nan_to_num nanmax nanmean nanmedian nanmin nansum nonzero pad ravel repeat reshape roll
-    rot90 sort stack std sum swapaxes take_along_axis tile transpose where
+    all any argmax argsort ascontiguousarray broadcast_to clip concatenate count_nonzero cumsum diff expand_dims
+    flatnonzero flip max mean median min moveaxis nan_to_num nanmax nanmean nanmedian nanmin nansum nonzero pad
+    ravel repeat reshape roll rot90 sort stack std sum swapaxes take_along_axis tile transpose where
 """
 
 

@@ -32,7 +32,10 @@ class Ellipse(NamedTuple):
         return round(min(self.minor + margin, widest) / 2), round(min(self.major + margin, widest) / 2)
 
     def contains(self, points):
-        """Tell for each of the points (n, 2), x and y, whether it lies inside or on the ellipse."""
+        """Tell for each of the points (n, 2), x and y, whether it lies inside or on the ellipse.
+
+        As in the official pipeline the angle is taken for that from the x axis to the major axis.
+        """
         turn = np.radians(180 - self.angle)
         x, y = points[:, 0] - self.x, points[:, 1] - self.y
         along, across = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)

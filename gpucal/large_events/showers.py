@@ -35,7 +35,8 @@ def find_showers(ramp, gain, readnoise, step, never):
         radii = ellipse.radii_times(step.extend_ellipse_expand_ratio, 2 * step.max_extended_radius)
         box, inside = ellipse.pixels(radii, (ny, nx))
         end = min(g + int(step.time_masked_after_shower // group_time) + 1, ngroups)
-        _note(showers[integration, :, *box], ramp.groupdq[integration, g:end, *box], xp.asarray(inside), g)
+        inside = xp.asarray(inside) & (ramp.pixeldq[box] != PIXEL.REFERENCE_PIXEL)
+        _note(showers[integration, :, *box], ramp.groupdq[integration, g:end, *box], inside, g)
         found += 1
     if found:
         most = np.float32(LARGEST_AMPLITUDE * group_time)
@@ -51,10 +52,10 @@ def _ellipses(ramp, gain, readnoise, step, never):
     ring, margin = _ring(step.extend_inner_radius, step.extend_inner_radius + step.extend_outer_radius, nx)
     ring = xp.asarray(ring)
 
-    # Some planes at a time, one above another, with a margin between them.
+    # Some planes at a time, one above another with a margin between them; where rings reach, there are zeros.
     height, width, nplanes = ny + margin, nx + 2 * margin, nints * (ngroups - 1)
     batch = min(nplanes, max(1, BATCH // (4 * height * width)))
-    excess = xp.zeros((batch * height + margin + 1, width), "f4")
+    excess = xp.zeros((batch * height + 2 * margin + 1, width), "f4")
     extended = xp.empty((batch, height, width), "u1")
     first_usable = functools.cache(lambda integration: _first_usable(ramp, integration))
     for first in range(0, nplanes, batch):

@@ -139,6 +139,17 @@ CASES = {
         replaced=[steps.Jump(after_jump_flag_dn1=100.0, after_jump_flag_time1=30.0)],
     ),
     "mid-infrared subarray": case(MID_INFRARED, (3, 9, 8, 12), xstart=1, ystart=5, **MIRI),
+    "snowballs": case(
+        NEAR_INFRARED, (2, 5, 20, 24), replaced=[steps.Jump(expand_large_events=True, min_sat_radius_extend=0.0)]
+    ),
+    "showers": case(
+        MID_INFRARED, (2, 12, 20, 24), xstart=1, ystart=5, **MIRI,
+        replaced=[steps.Jump(find_showers=True, extend_snr_threshold=0.6, extend_min_area=20)],
+    ),
+    "showers in a time series": case(
+        MID_INFRARED, (101, 9, 8, 12), xstart=1, ystart=5, **MIRI,
+        replaced=[steps.Jump(find_showers=True, extend_snr_threshold=0.6, extend_min_area=9)],
+    ),
     "mid-infrared full frame": case(
         [steps.DqInit(), steps.Refpix()], (1, 2, 1024, 1032), **MIRI | {"subarray": "FULL", "xstart": 1, "ystart": 1}
     ),
