@@ -64,7 +64,7 @@ class Regions:
 
     @functools.cached_property
     def _spans(self):
-        """How many pixels there are in all rows of each from its first to its last pixel, no less than with holes filled."""
+        """How many pixels there are from the first to the last in each row of each: no fewer than with holes filled."""
         if not self.x.size:
             return self.size
         begins = np.ones(self.x.size, bool)
