@@ -1,158 +1,89 @@
-"""Differences of many pixels with tridiagonal covariances: maximize_likelihood.cu's arithmetic on arrays.
+"""Differences: the steps of a ramp from group to group, in electrons, as the kernels' twins work with them.
 
-Source: see kernels/maximize_likelihood.cu.
+The same as in kernels/differences.cuh.
 """
 
 import numpy as np
 
-ONE, TWO = 20.25, 23.8  # how far chi^2 has to fall for a jump between two groups, or within a group
-HOPELESS = 20  # no jump is to be found in a smaller chi^2
+from gpucal.device import array_module
+from gpucal.dq import GROUP
+
+FEW = 64  # differences that a kernel keeps without scratch memory
+SCRATCH = 64 * 2**20  # bytes
+BAD = GROUP.DO_NOT_USE | GROUP.SATURATED
 
 
-def sign(i):
-    """-1 for the first difference and every second one from there, 1 for the others."""
-    return 1.0 if i % 2 else -1.0
+def pixel_chunks(ramp, few=FEW):
+    """Yield (first pixel, scratch memory for the differences of some pixels) until all pixels are served.
 
-
-class Differences:
-    """Differences d, (n, npix) DN/s, which of them to use, and what the covariance of a fit makes of them.
-
-    photon, read: (2, n), see likelihood.Pattern; noise: (npix) the square of a read's noise, DN^2.
+    Up to `few` differences need no scratch memory, and all pixels come at once.
     """
-
-    def __init__(self, d, used, photon, read, noise):
-        self.d, self.used, self.photon, self.read, self.noise = d, used, photon, read, noise
-        self.n = len(d)
-
-    def of(self, pixels):
-        """Return the same of some pixels alone."""
-        return Differences(self.d[:, pixels], self.used[:, pixels], self.photon, self.read, self.noise[pixels])
-
-    def fit(self, bright):
-        """Find A, B and C. bright: (npix) the rate that tells the photon noise, over the gain."""
-        n, self.bright = self.n, bright
-        from_photons = bright * self.photon[:, :, None]
-        from_noise = self.noise * self.read[:, :, None]
-        alpha, beta = from_photons + from_noise
-        self.scale = _scale(alpha, beta)
-        alpha, beta = alpha / self.scale, beta / self.scale
-        beta[:-1] *= self.used[1:]
-        beta[:-1] *= self.used[:-1]
-        d = self.d * self.used
-        theta, phi = np.ones((2, n + 1, bright.size))
-        theta[1], phi[n - 1] = alpha[0], alpha[n - 1]
-        self.db, self.dc = np.zeros((2, *d.shape))
-        for i in range(2, n + 1):
-            theta[i] = alpha[i - 1] * theta[i - 1] - beta[i - 2] * beta[i - 2] * theta[i - 2]
-        for i in reversed(range(n - 1)):
-            b, s = beta[i], sign(i + 1)
-            phi[i] = alpha[i] * phi[i + 1] - b * b * phi[i + 2]
-            self.dc[i] = self.dc[i + 1] * b + s * b * phi[i + 2]
-            self.db[i] = (self.db[i + 1] + s * d[i + 1] * phi[i + 2]) * b
-        crossed, squared, capital, capital_d = np.zeros((4, bright.size))
-        self.B, self.C = np.zeros((2, bright.size))
-        for i in range(n):
-            s, b, whole = sign(i), beta[i - 1] if i else 1.0, theta[n]
-            crossed += d[i] * s / whole * b * phi[i + 1] * capital_d
-            squared += d[i] * d[i] * theta[i] * phi[i + 1] / whole
-            capital = capital * b + s * theta[i] if i else -theta[0]
-            capital_d = b * capital_d + s * d[i] * theta[i] if i else -d[0] * theta[0]
-            self.dc[i] = s / whole * (phi[i + 1] * capital + theta[i] * self.dc[i]) * self.used[i]
-            self.db[i] = s / whole * (phi[i + 1] * capital_d + theta[i] * self.db[i])
-            self.B += d[i] * self.dc[i]
-            self.C += self.dc[i]
-        self.A = 2.0 * crossed + squared
-        self.theta, self.phi, self.beta = theta, phi, beta
-
-    @property
-    def chisq(self):
-        """How well the rates of the last fit agree with the differences."""
-        return (self.A - self.B * self.B / self.C) / self.scale
-
-    @property
-    def rate(self):
-        """The rates that the last fit has found, DN/s."""
-        return self.B * (1 / self.C)
-
-    def variances(self):
-        """Return the variances of the rates, all; and apart, from photons and from read noise."""
-        weight = self.dc / self.C
-        parts = []
-        for scale, (own, shared) in ((self.bright, self.photon), (self.noise, self.read)):
-            alone, pairs = np.zeros((2, scale.size))
-            for i in range(self.n):
-                alone += weight[i] * weight[i] * (scale * own[i])
-                if i:
-                    pairs += weight[i] * weight[i - 1] * (scale * shared[i - 1])
-            parts.append(alone + 2 * pairs)
-        return self.scale / self.C, *parts
-
-    def drop_worst(self, averaged, rate):
-        """Leave out the difference, or the pair, that spoils each pixel's fit most; tell where it pays to look again.
-
-        averaged: (n) whether a difference and the next may go together. rate: (npix) takes the rates without them.
-        """
-        ones, twos = self._without_one(), self._without_two()
-        one, two = ones[0].max(axis=0), (twos[0] * averaged[:-1, None]).max(axis=0)
-        alone = one - ONE > two - TWO
-        drop = ~np.isnan(one + two) & np.where(alone, one > ONE, two > TWO)
-        drop &= (self.chisq > HOPELESS) | (self.bright < 0)
-        worst_one, worst_two = (ones[0] == one) & alone & drop, (twos[0] == two) & ~alone & drop
-        without = np.where(alone, _sum(ones[1] * worst_one), _sum(twos[1] * worst_two))
-        rate[drop] = (rate * 0 + without)[drop]
-        self.used = self.used & ~worst_one
-        self.used[:-1] &= ~worst_two
-        self.used[1:] &= ~worst_two
-        return drop & (self.used.sum(axis=0) > 3)
-
-    def _inverse(self):
-        """The diagonal of the inverse covariance, and what is beside it."""
-        theta, phi = self.theta, self.phi
-        whole = theta[self.n]
-        return theta[:-1] * phi[1:] / whole, -self.beta[:-1] * theta[:-2] * phi[2:] / whole
-
-    def _without_one(self):
-        """How far chi^2 falls without each difference, and the rates; what is left out already changes nothing."""
-        A, B, C, db, dc = self.A, self.B, self.C, self.db, self.dc
-        v, _ = self._inverse()
-        a = (v * B - db * dc) / (C * v - dc * dc)
-        b = (db - a * dc) / v
-        chisq = A + a * a * C - 2 * a * B + b * b * v - 2 * b * db + 2 * a * b * dc
-        fall = np.where(self.used, self.chisq - chisq / self.scale, self.chisq - self.chisq)
-        return fall, np.where(self.used, a, self.rate)
-
-    def _without_two(self):
-        """The same without each pair of neighbours; if one of them is left out already, without the other."""
-        A, B, C = self.A, self.B, self.C
-        v, v01 = self._inverse()
-        (v0, v1), (db0, db1), (dc0, dc1) = ((array[:-1], array[1:]) for array in (v, self.db, self.dc))
-        f, g, h = dc0 * dc0 - C * v0, dc0 * dc1 - C * v01, B * dc0 - db0 * C
-        c = (h / f - (B * dc1 - db1 * C) / g) / (g / f - (dc1 * dc1 - C * v1) / g)
-        b = (h - c * g) / f
-        a = (B - b * dc0 - c * dc1) / C
-        chisq = A + a * a * C + b * b * v0 + c * c * v1
-        chisq -= 2 * a * B + 2 * b * db0 + 2 * c * db1
-        chisq += 2 * a * b * dc0 + 2 * a * c * dc1 + 2 * b * c * v01
-        results = self.chisq - chisq / self.scale, a
-        return [
-            np.where(~self.used[:-1], one[1:], np.where(~self.used[1:], one[:-1], two))
-            for one, two in zip(self._without_one(), results, strict=True)
-        ]
+    xp = array_module(ramp.data)
+    nints, ngroups, ny, nx = ramp.shape
+    differences = nints * (ngroups - 1)
+    if differences <= few:
+        yield 0, xp.empty((ny * nx, 0), "f4")
+        return
+    count = min(ny * nx, max(1, SCRATCH // (4 * differences)))
+    scratch = xp.empty((count, differences), "f4")
+    for start in range(0, ny * nx, count):
+        yield start, scratch[: ny * nx - start]
 
 
-def _scale(alpha, beta):
-    """The scales that give the covariances a determinant of 1."""
-    n = len(alpha)
-    before, last, scale = np.ones(alpha[0].shape), alpha[0], np.ones(alpha[0].shape)
-    for i in range(2, n + 1):
-        now = alpha[i - 1] / scale * last - beta[i - 2] * beta[i - 2] / (scale * scale) * before
-        before, last = last, now
-        if i % 10 == 0 or i == n:
-            f = last ** (1 / i)
-            scale = scale * f
-            before, last = before / (last / f), np.ones(last.shape)
-    return scale
+def part(array, start, scratch):
+    """Return the pixels that scratch serves, as a view with one pixel axis."""
+    return array.reshape(*array.shape[:2], -1)[..., start : start + len(scratch)]
 
 
-def _sum(values):
-    return np.add.accumulate(values, axis=0)[-1]
+def differences(ramp, groupdq, gain, start, scratch):
+    """Return the differences of consecutive groups, electron, float32; NaN where one of the two is not used."""
+    electrons = part(ramp, start, scratch) * gain.reshape(-1)[start : start + len(scratch)]
+    electrons[part(groupdq, start, scratch) & BAD != 0] = np.nan
+    return np.diff(electrons, axis=1)
+
+
+def noise_of(gain, readnoise, start, scratch):
+    """Return the square of the read noise of the difference of two frames, electron^2."""
+    noise = readnoise.reshape(-1)[start : start + len(scratch)] * gain.reshape(-1)[start : start + len(scratch)]
+    return (noise * noise).astype("f8")
+
+
+def scatter(median, noise, nframes):
+    """Return the expected scatter of a difference, electron; NaN instead of 0."""
+    sigma = np.sqrt(np.abs(median) + noise / nframes)
+    return np.where(sigma == 0, np.nan, sigma)
+
+
+def ratio_of(ramp, groupdq, gain, readnoise, scratch, start, nframes):
+    """Return the differences, and how far they are from their pixel's median in units of the expected scatter."""
+    difference = differences(ramp, groupdq, gain, start, scratch).astype("f8")
+    median = median_of(difference.reshape(-1, difference.shape[-1]))
+    return difference, np.abs(difference - median) / scatter(median, noise_of(gain, readnoise, start, scratch), nframes)
+
+
+def clipping_limits(values, threshold, rounds):
+    """Return the limits, median +- threshold * standard deviation, that clipping along the first axis ends with."""
+    kept = np.isfinite(values)
+    low, high = np.full(values.shape[1:], -np.inf), np.full(values.shape[1:], np.inf)
+    done = ~kept.any(axis=0)
+    for _ in range(rounds):
+        count = np.maximum(kept.sum(axis=0), 1)
+        inside = np.where(kept, values, 0.0)
+        mean = np.add.accumulate(inside, axis=0)[-1] / count
+        squares = np.where(kept, (values - mean) * (values - mean), 0.0)
+        reach = threshold * np.sqrt(np.add.accumulate(squares, axis=0)[-1] / count)
+        middle = median_of(np.where(kept, values, np.nan))
+        low, high = np.where(done, low, middle - reach), np.where(done, high, middle + reach)
+        still = kept & (values >= low) & (values <= high)
+        done |= (still.sum(axis=0) == kept.sum(axis=0)) | ~still.any(axis=0)
+        kept = np.where(done, kept, still)
+    return low, high
+
+
+def median_of(values):
+    """Return the median along the first axis of what is not NaN; NaN where nothing is left."""
+    ordered = np.sort(values, axis=0)
+    count = (~np.isnan(values)).sum(axis=0)
+    upper = np.take_along_axis(ordered, np.minimum(count // 2, len(values) - 1)[None], axis=0)[0]
+    lower = np.take_along_axis(ordered, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
+    return np.where(count == 0, np.nan, (lower + upper) / 2)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from gpucal.device import array_module
-from gpucal.differences import Differences
 from gpucal.dq import GROUP, PIXEL
 from gpucal.errors import InputError
 from gpucal.kernel import kernel
 from gpucal.segments import BAD
 from gpucal.slopes import FEW, empty_products, scratch_chunks
+from gpucal.tridiagonal import Differences
 
 FEWEST_GROUPS = 4
 ARRAYS = 8  # numbers for each difference and one more, kept by a kernel; the same as in kernels/maximize_likelihood.cu

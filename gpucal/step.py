@@ -44,8 +44,8 @@ class Step:
     alias: ClassVar[str]  # the name in configurations and file names
     status: ClassVar[str]  # the name in meta.cal_step, where it is another
     required: ClassVar[tuple[str, ...]] = ()
-    # What must be seen at once: an integration, some rows of all integrations, or the exposure. Decides what is possible
-    # where an exposure is larger than memory.
+    # What must be seen at once: an integration, some rows of all of them, or the whole exposure; it matters where an
+    # exposure is larger than memory.
     scope: ClassVar[Any] = "exposure"
     takes: ClassVar[tuple[str, ...]] = ()  # special readouts: guider, superstripes, or stripes, one after another
     references: ClassVar[dict[str, bool]]  # type -> may the step run without it

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,7 @@ class Divided:
         """Take bands of rows of all integrations through the steps up to the fit; return the slopes of all rows."""
         nints, ngroups, ny, nx = self.shape
         height = max(1, self.memory // need((nints, ngroups, 1, nx)) - 2 * REACH)
-        slopes = None
+        slopes: Any = None
         for start in range(0, ny, height):
             stop = min(start + height, ny)
             low, high = max(start - REACH, 0), min(stop + REACH, ny)

@@ -3,7 +3,7 @@
 from gpucal.model.base import Model
 from gpucal.model.guider import GuiderRamp, GuiderRate
 from gpucal.model.image import Cube, Image, Slopes
-from gpucal.model.load import open, read
+from gpucal.model.load import open, ramp_shape, read
 from gpucal.model.optional import ChiSquare, SegmentFits
 from gpucal.model.ramp import Ramp
 from gpucal.model.save import pack, whole_file, write
@@ -22,6 +22,7 @@ __all__ = [
     "SuperstripeRamp",
     "open",
     "pack",
+    "ramp_shape",
     "read",
     "whole_file",
     "write",

@@ -58,7 +58,8 @@ def open(source, device=None):
 def read(source, buffer=None, integrations=None):
     """Read an exposure into host memory without decoding it; InputError names the file and the cause.
 
-    integrations: (first, count) of a ramp in a FITS file, None for all. buffer: allocates the bytes of an array, (nbytes) -> uint8 array; pinned memory for a GPU.
+    integrations: (first, count) of a ramp in a FITS file, None for all.
+    buffer: allocates the bytes of an array, (nbytes) -> uint8 array; pinned memory for a GPU.
     """
     if hasattr(source, "to_flat_dict"):
         return _from_datamodel(source, getattr(source.meta, "filename", None) or "model in memory")

@@ -9,8 +9,9 @@ class Whole:
     """The exposure that a ramp is a part of: some of its integrations, or some of the rows of all of them.
 
     shape: (nints, ngroups, ny, nx) of the exposure. first: the part's first integration. rows: those of the part's rows
-    that are its own; the others are there as neighbours. last: whether this is the last part. unused: (nints, ngroups) bool, groups that every pixel flags
-    DO_NOT_USE, and highest: the highest number in GROUPDQ, both known once all integrations have been seen.
+    that are its own; the others are there as neighbours. last: whether this is the last part. unused: (nints, ngroups)
+    bool, groups that every pixel flags DO_NOT_USE, and highest: the highest number in GROUPDQ, both known once all
+    integrations have been seen.
     """
 
     shape: tuple[int, int, int, int]

@@ -17,6 +17,7 @@ from gpucal import likelihood
 from gpucal.device import array_module
 from gpucal.dq import GROUP, PIXEL
 from gpucal.errors import InputError
+from gpucal.groups import unused_groups
 from gpucal.kernel import kernel
 from gpucal.model.base import Model
 from gpucal.model.image import Cube, Image, Slopes

@@ -153,6 +153,24 @@ CASES = {
         ],
         (2, 7, 8, 20), xstart=1, ystart=5, **MIRI,
     ),
+    "likelihood": case(
+        NEAR_INFRARED, (2, 8, 6, 12),
+        replaced=[steps.ChargeMigration(skip=False), steps.RampFit(algorithm="LIKELY", save_opt=True)],
+    ),
+    "optional results of charge migration": case(
+        NEAR_INFRARED, (2, 8, 6, 12), replaced=[steps.ChargeMigration(skip=False), steps.RampFit(save_opt=True)]
+    ),
+    "snowballs": case(
+        NEAR_INFRARED, (2, 5, 20, 24), replaced=[steps.Jump(expand_large_events=True, min_sat_radius_extend=0.0)]
+    ),
+    "showers": case(
+        MID_INFRARED, (2, 12, 20, 24), xstart=1, ystart=5, **MIRI,
+        replaced=[steps.Jump(find_showers=True, extend_snr_threshold=0.6, extend_min_area=20)],
+    ),
+    "showers in a time series": case(
+        MID_INFRARED, (101, 9, 8, 12), xstart=1, ystart=5, **MIRI,
+        replaced=[steps.Jump(find_showers=True, extend_snr_threshold=0.6, extend_min_area=9)],
+    ),
     "mid-infrared full frame": case(
         [steps.DqInit(), steps.Refpix()], (1, 2, 1024, 1032), **MIRI | {"subarray": "FULL", "xstart": 1, "ystart": 1}
     ),

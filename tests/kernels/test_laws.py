@@ -7,11 +7,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from gpucal import compiler, slopes
+from gpucal import compiler, differences, slopes
 from gpucal.device import Device
 from gpucal.kernel import KERNELS
 from gpucal.paths import KERNELS as SOURCES
-from gpucal.steps import jump
 
 NUMPY = Device("numpy", "for tests")
 EVERY_KERNEL = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
@@ -81,7 +80,7 @@ def test_source_handed_to_the_compilers_is_one_text_without_includes(kernel):
 @pytest.mark.parametrize(
     ("source", "module"),
     [
-        ("differences.cuh", jump),
+        ("differences.cuh", differences),
         ("fit_ramps.cu", slopes),
         ("maximize_likelihood.cu", slopes),
         ("average_integrations.cu", slopes),

@@ -39,7 +39,7 @@ def test_every_configuration_makes_an_exposure_that_opens(name, tmp_path):
     ny, nx = configuration.shape
     assert ramp.shape == (1, 2, 3200 if configuration.irs2 else ny, nx)
     assert (ramp.zeroframe is not None) == configuration.zeroframe
-    assert {"rate", "hits", "snow", "pointing_error"} == truth(path).keys()
+    assert {"rate", "hits", "snow", "showers", "pointing_error"} == truth(path).keys()
     assert truth(path)["rate"].shape == (ny, nx)
 
 
