@@ -22,10 +22,11 @@ def run(input, output_dir=".", steps=None, override=None, references=None, devic
     return lost + batch.calibrate(files, configured, shelf)
 
 
-def pipeline(name="detector1", steps=None, override=None, references=None, device="auto"):
+def pipeline(name=None, steps=None, override=None, references=None, device="auto"):
     """Return a callable that calibrates one exposure, a path or a model, in memory; what it returns has `.save(path)`.
 
-    The arguments are those of `run`. The order of the steps is that of the exposure's instrument.
+    The arguments are those of `run`. Without a name the pipeline is the one that suits the exposure. The order of the
+    steps is that of its instrument.
     """
     return Recipe(name, steps, override, references, device)
 
@@ -42,7 +43,7 @@ class Recipe:
         exposure = model.open(source, self.references.device)
         if exposure is source:
             exposure = exposure.copy()
-        pipeline = self.settings.pipeline(exposure.need("instrument.name").lower())
+        pipeline = self.settings.pipeline(exposure.need("instrument.name").lower(), exposure.meta.exposure.type)
         return pipeline.run(exposure, self.references)[0]
 
 

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import platform
 import sys
 
 from gpucal.errors import ConfigError, GpucalError
 from gpucal.paths import CONF
 
+log = logging.getLogger(__name__)
 DONE, SOME_FAILED, NOTHING_STARTED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -54,13 +56,31 @@ def act(config, console):
     from gpucal.settings import Settings
 
     _log_to(console, config.log_level)
+    _separate(config)
     settings = Settings(HydraConfig.get().overrides.task, run=config)
+    _log_to_file(config)
     actions = {"run": run, "steps": list_steps, "config": show_config, "sample": make_sample}
     if config.action not in actions:
         from gpucal.params import suggest
 
         raise ConfigError(f"action={config.action} is not one of {', '.join(actions)}{suggest(config.action, actions)}")
     return actions[config.action](settings, console)
+
+
+def _separate(config):
+    """Give every job of a multirun a folder of its own, named after the values that differ."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        return
+    parser = OverridesParser.create()
+    given = parser.parse_overrides([arg for arg in sys.argv[1:] if not arg.startswith("-")])
+    varied = {override.key_or_group for override in given if override.is_sweep_override()}
+    task = parser.parse_overrides(list(HydraConfig.get().overrides.task))
+    values = [f"{o.key_or_group}={o.value()}" for o in task if o.key_or_group in varied]
+    config.output_dir = os.path.join(config.output_dir, ",".join(values).replace("/", "_"))
 
 
 def run(settings, console):
@@ -72,6 +92,8 @@ def run(settings, console):
     files, folder = _input(settings, console)
     hardware = device.choose(config.device.name)
     console.print(f"gpucal {__version__} on {hardware.name}: {_plain(hardware.why)}", soft_wrap=True)
+    log.info("gpucal %s on %s: %s; %s", __version__, hardware.name, hardware.why, platform.platform())
+    log.info("settings: %s", " ".join(f"{key}={value}" for key, value in settings.changed().items()))
     references = _references(config, hardware, folder)
     _require_writable(config.output_dir)
     _warm(hardware, console)
@@ -100,11 +122,32 @@ def list_steps(settings, console):
 
 
 def show_config(settings, console):
-    """Print the composed configuration, of the instrument's exposures if one is given."""
-    from omegaconf import OmegaConf
+    """Print every setting with its value, what set it and what it means, of the instrument's exposures if one is given.
 
-    config = settings.exposure(settings.instrument) if settings.instrument else settings.run
-    console.print(OmegaConf.to_yaml(config), markup=False, soft_wrap=True)
+    Of the steps only those of the pipeline are shown.
+    """
+    from rich.table import Table
+
+    pipeline = settings.pipeline(settings.instrument) if settings.instrument else settings.default_pipeline
+    if settings.run.export is not None:
+        if settings.run.export != "stpipe":
+            raise ConfigError(f"export={settings.run.export} is not stpipe")
+        from gpucal.export import write_stpipe
+
+        console.print(str(write_stpipe(pipeline, settings.run.output_dir)), markup=False, soft_wrap=True)
+        return DONE
+    shown = [step.alias for step in pipeline.steps]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("setting", "value", "from", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for one in settings.explained(settings.instrument):
+        group, _, rest = one.key.partition(".")
+        unset = one.value is None and one.source == "default" and (group == "override" or "override_" in rest)
+        if unset or (group == "steps" and rest.partition(".")[0] not in shown):
+            continue
+        value = f"[bold]{_plain(one.value)}[/]" if one.source != "default" else _plain(one.value)
+        table.add_row(_plain(one.key), value, _plain(one.source), _plain(one.help))
+    console.print(table)
     return DONE
 
 
@@ -191,6 +234,21 @@ def _log_to(console, level):
     logger.handlers = [RichHandler(console=console, show_path=False, markup=False)]
     logger.setLevel(names[str(level).upper()])
     logger.propagate = False
+
+
+def _log_to_file(config):
+    """Append what happens to a file, with times and levels; nothing is written before the first line is."""
+    if config.log_file is None or config.action != "run":
+        return
+    path = os.path.join(config.output_dir, config.log_file)
+    _require_writable(os.path.dirname(path))
+    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("gpucal")
+    handler.setLevel(min(logging.INFO, logger.level))
+    logger.handlers[0].setLevel(logger.level)
+    logger.addHandler(handler)
+    logger.setLevel(handler.level)
 
 
 def _plain(text):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gpucal.errors import DeviceError
+from gpucal.paths import KERNELS as SOURCES
 
 # Contraction off on both sides: a fused multiply-add rounds once where NumPy rounds twice.
 NVRTC_FLAGS = ("-std=c++17", "--fmad=false")
@@ -23,7 +24,7 @@ HOST_FLAGS = (
 
 
 def expand(path):
-    """Return the text of a kernel with its headers pasted in once each, keeping line numbers."""
+    """Return the text of a kernel with its headers (its own or gpucal's) pasted in once each, keeping line numbers."""
     seen = set()
 
     def text_of(file):
@@ -34,7 +35,11 @@ def expand(path):
         for number, line in enumerate(file.read_text().splitlines(), 1):
             include = re.match(r'#include "([^"]+)"', line)
             if include:
-                lines += [text_of(file.parent / include[1]), f'#line {number + 1} "{file.name}"']
+                beside = file.parent / include[1]
+                lines += [
+                    text_of(beside if beside.exists() else SOURCES / include[1]),
+                    f'#line {number + 1} "{file.name}"',
+                ]
             else:
                 lines.append("" if line.strip() == "#pragma once" else line)
         return "\n".join(lines)

@@ -28,6 +28,21 @@ class Frame:
         axes = ramp.need("subarray.fastaxis"), ramp.need("subarray.slowaxis")
         return cls((2048, 2048), ramp.window, *axes, False)
 
+    @classmethod
+    def of_stripes(cls, ramp):
+        """Return the frame of an exposure made of stripes, placed along the fast axis as the official pipeline does.
+
+        It counts the columns in the order of the readout from SUBSTRT, in whatever direction they are read. Along the
+        slow axis there is no one place.
+        """
+        fastaxis, slowaxis = ramp.need("subarray.fastaxis"), ramp.need("subarray.slowaxis")
+        window = list(ramp.window)
+        fast, slow = 2 - abs(fastaxis), 2 - abs(slowaxis)
+        if fastaxis < 0:
+            window[fast] = slice(2048 - window[fast].stop, 2048 - window[fast].start)
+        window[slow] = slice(0, ramp.data.shape[2 + slow])
+        return cls((2048, 2048), tuple(window), fastaxis, slowaxis, False)
+
     @property
     def is_full(self):
         """Whether the whole detector was read."""

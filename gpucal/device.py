@@ -1,6 +1,8 @@
 """Choose the hardware, and move arrays to it and back."""
 
+import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -23,9 +25,27 @@ class Device:
         """Return a host array on the device; on the CPU the very same array."""
         return self.xp.asarray(array)
 
+    def free_memory(self):
+        """Return the bytes of memory that are free for arrays on the device."""
+        if self.name == "cuda":
+            return int(self.xp.cuda.runtime.memGetInfo()[0])
+        return _free_host_memory()
+
     def download(self, array):
         """Return a device array on the host; on the CPU the very same array."""
         return to_host(array)
+
+
+def _free_host_memory():
+    """The bytes that the system says are available, or what the process's control group leaves; a lot if none says."""
+    free = [1 << 62]
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
+    with contextlib.suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(min(free), 0)
 
 
 def choose(name="auto"):

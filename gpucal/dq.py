@@ -23,6 +23,8 @@ class PIXEL:
     DO_NOT_USE = 1 << 0
     SATURATED = 1 << 1
     JUMP_DET = 1 << 2
+    BAD_REF_PIXEL = 1 << 17
+    NO_FLAT_FIELD = 1 << 18
     NO_GAIN_VALUE = 1 << 19
     NO_LIN_CORR = 1 << 20
     NO_SAT_CHECK = 1 << 21

@@ -50,7 +50,8 @@ class Kernel:
 
     def __init__(self, twin):
         self.name, self.twin = twin.__name__, twin
-        self.path: Path = SOURCES / f"{self.name}.cu"
+        own = Path(inspect.getfile(twin)).parent / "kernels" / f"{self.name}.cu"  # of a package of the user's
+        self.path: Path = own if own.exists() else SOURCES / f"{self.name}.cu"
         found = SIGNATURE.search(self.path.read_text())
         if not found or found[1] != self.name:
             raise SyntaxError(f"{self.path.name}: no `KERNEL {self.name}(...) {{ FOR_EACH...`")

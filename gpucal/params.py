@@ -36,6 +36,9 @@ def check(where, value, hint):
         if typing.get_origin(option) is typing.Literal:
             if value in typing.get_args(option):
                 return value
+        elif typing.get_origin(option) is list:
+            if isinstance(value, list | tuple):
+                return [check(where, element, typing.get_args(option)[0]) for element in value]
         elif option is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
         elif option is str and isinstance(value, int | float) and not isinstance(value, bool):
@@ -53,6 +56,8 @@ def describe(hint):
         return " or ".join(describe(option) for option in typing.get_args(hint))
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(str(option) for option in typing.get_args(hint))
+    if typing.get_origin(hint) is list:
+        return f"a list, each {describe(typing.get_args(hint)[0])}"
     names = {
         float: "a number",
         int: "a whole number",

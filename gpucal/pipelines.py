@@ -9,6 +9,8 @@ from gpucal.errors import ConfigError
 from gpucal.params import suggest
 from gpucal.step import STEPS, Outcome, Step
 
+SUFFIXES = {"dark": "dark", "guider": "cal"}  # of products; others are named after their kind: rate, rateints, ramp
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -41,7 +43,8 @@ class Pipeline:
         last = names.index(stop_after) + 1 if stop_after else len(names)
         if first >= last:
             raise ConfigError(f"start_after={start_after}: no step of {self.name} is left to run")
-        return dataclasses.replace(self, steps=self.steps[first:last], suffix=stop_after or self.suffix)
+        suffix = (self.steps[last - 1].suffix or stop_after) if stop_after else self.suffix
+        return dataclasses.replace(self, steps=self.steps[first:last], suffix=suffix)
 
     def __call__(self, source, references=None, device=None) -> Any:
         """Calibrate one exposure, a path or a model (which is left as it is), and return the result."""

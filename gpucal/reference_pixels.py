@@ -9,6 +9,8 @@ from gpucal.dq import PIXEL
 from gpucal.errors import InputError
 
 EDGE = 4  # rows or columns of reference pixels at each edge of a detector
+# Windows of NIRSpec without reference pixels, whose outermost columns serve as such.
+WITHOUT = {"SUB512", "SUB512S", "SUB32"}
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,18 @@ def four_outputs(ramp, frame, by_parity):
 
 
 def one_output(ramp, frame, by_parity):
-    """One amplifier for the whole window, with all pixels that the mask calls reference pixels, at one "edge"."""
+    """One amplifier for the whole window, with all pixels that the mask calls reference pixels, at one "edge".
+
+    Of some windows that have none, the first and last four columns in science orientation.
+    """
     rows, columns = frame.detector_window
     row, column = np.mgrid[rows, columns]
     pixels, columns = frame.pixel(row, column).ravel(), column.ravel()
     flags = to_host(ramp.pixeldq).ravel()[pixels]
     reference = flags & PIXEL.REFERENCE_PIXEL != 0
+    if ramp.need("subarray.name") in WITHOUT:
+        nx = ramp.shape[3]
+        reference |= (pixels % nx < EDGE) | (pixels % nx >= nx - EDGE)
     pixels, columns = pixels[reference], columns[reference]
     sets = [pixels[columns % 2 == parity] for parity in (0, 1)] if by_parity else [pixels]
     nothing = [np.empty(0, np.int64)] * len(sets)  # there is no second edge
@@ -65,6 +73,25 @@ def one_output(ramp, frame, by_parity):
     if found.any() and not found.all():
         raise InputError(f"{ramp.source}: all good reference pixels are in {'even' if found[0] else 'odd'} columns")
     return layout
+
+
+def stripes(ramp, frame, by_parity):
+    """The amplifiers that the columns belong to, with all pixels called reference pixels, at one "edge".
+
+    Of superstripes the flags of the first are taken for all, as the official pipeline does.
+    """
+    rows, columns = frame.detector_window
+    row, column = np.mgrid[rows, columns]
+    pixels, column = frame.pixel(row, column).ravel(), column.ravel()
+    flags = to_host(ramp.pixeldq).ravel()[pixels]
+    reference = flags & PIXEL.REFERENCE_PIXEL != 0
+    pixels, column = pixels[reference], column[reference]
+    width, parities, sets = frame.shape[1] // 4, (0, 1) if by_parity else (None,), []
+    for amplifier in range(4):
+        mine = column // width == amplifier
+        sets += [pixels[mine if parity is None else mine & (column % 2 == parity)] for parity in parities]
+        sets += [np.empty(0, np.int64)] * len(parities)  # there is no second edge
+    return _layout(ramp, sets, 4, width)
 
 
 def miri_full(ramp, frame, by_parity):
@@ -79,6 +106,21 @@ def miri_full(ramp, frame, by_parity):
         for parity in parities
     ]
     return _layout(ramp, sets, 4, 1, by_row=True)
+
+
+def interleaved(ramp, readout, by_parity):
+    """The five outputs of an IRS2 readout, with the last and the first four lines."""
+    nx = ramp.shape[3]
+    edges = [np.arange(nx - EDGE, nx), np.arange(EDGE)]
+    sets = []
+    for rows in readout.across:
+        chosen = [rows[readout.odd[rows] == parity] for parity in (0, 1)] if by_parity else [rows]
+        sets += [
+            (some[None, :].astype(np.int64) * nx + readout.columns(lines)[:, None]).ravel()
+            for lines in edges
+            for some in chosen
+        ]
+    return _layout(ramp, sets, len(readout.across), 1)
 
 
 def _layout(ramp, sets, namps, width, **more):

@@ -17,11 +17,12 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gpucal import params
+from gpucal import params, sources
 from gpucal.errors import ConfigError
 from gpucal.hooks import imported
 from gpucal.paths import CONF
-from gpucal.pipelines import Flow, Pipeline
+from gpucal.pipelines import SUFFIXES, Flow, Pipeline
+from gpucal.provenance import recorded
 from gpucal.step import STEPS, find
 
 INSTRUMENTS = tuple(sorted(file.stem for file in (CONF / "instrument").glob("*.yaml")))
@@ -77,14 +78,16 @@ class Settings:
         declare()
         self.overrides, self.values = list(overrides), values or {}
         self.run: DictConfig = run if run is not None else _composed("config", self.overrides, self.values)
+        self.weaker = self._weaker()
+        self._add_weaker(self.run)
         self.instrument = self.run.get("instrument")
         _validate(self.run)
-        self._pipeline(self.run)
+        self.default_pipeline = self._pipeline(self.run)
 
     @functools.cache  # noqa: B019  (settings live as long as the run)
-    def pipeline(self, instrument):
-        """Return the pipeline for the exposures of an instrument."""
-        return self._pipeline(self.exposure(instrument))
+    def pipeline(self, instrument, exp_type=None):
+        """Return the pipeline for the exposures of an instrument and a type: the one asked for, or what suits them."""
+        return self._pipeline(self.exposure(instrument), exp_type)
 
     @functools.cache  # noqa: B019
     def exposure(self, instrument):
@@ -93,11 +96,36 @@ class Settings:
             raise ConfigError(f"instrument {instrument} is not one of {', '.join(INSTRUMENTS)}")
         kept = [o for o in self.overrides if not re.match(r"\+?instrument=|hydra[./]", o)]
         config = _composed("exposure", [*kept, f"instrument={instrument}"], self.values)
+        self._add_weaker(config)
         _validate(config)
         return config
 
-    def _pipeline(self, config):
-        name = config.pipeline or "detector1"
+    def _weaker(self):
+        """What is taken over from elsewhere, weaker than what the user says in this run: [(source, {key: value})]."""
+        product = self.run.get("from")
+        return [(f"from={product}", recorded(product)["settings"])] if product else []
+
+    def _add_weaker(self, config):
+        strong = {key for _, keys in sources.layers(config, self.overrides, self.values) for key in keys}
+        for _, keys in self.weaker:
+            for key, value in keys.items():
+                if key not in strong:
+                    OmegaConf.update(config, key, value, force_add=True)
+
+    def explained(self, instrument=None):
+        """Return the sources.Value of every setting, of the exposures of an instrument if one is given."""
+        config = self.exposure(instrument) if instrument else self.run
+        return sources.explain(config, sources.layers(config, self.overrides, self.values, self.weaker))
+
+    @functools.cache  # noqa: B019
+    def changed(self):
+        """Return {dotted key: value} of what was set otherwise than in gpucal's own configuration."""
+        own = ("default", "instrument=")
+        values = {one.key: one.value for one in self.explained() if not one.source.startswith(own)}
+        return {key: value for key, value in values.items() if key not in ("action", "from")}
+
+    def _pipeline(self, config, exp_type=None):
+        name = config.pipeline or config.exp_types.get(str(exp_type)) or "detector1"
         whole = composed_pipeline(name, config)
         return whole.part(config.start_after, config.stop_after) if name in config.pipelines else whole
 
@@ -110,7 +138,7 @@ def composed_pipeline(name, config):
     """
     if name not in config.pipelines:
         step = _build(name, config, "pipeline")  # a step that is asked for by name runs, also if pipelines skip it
-        return Pipeline(name, (dataclasses.replace(step, skip=False),), suffix=step.alias)
+        return Pipeline(name, (dataclasses.replace(step, skip=False),), suffix=step.suffix or step.alias)
     if isinstance(config.pipelines[name], str):
         function = imported(config.pipelines[name])
         if not callable(function):
@@ -118,7 +146,8 @@ def composed_pipeline(name, config):
                 f"pipelines.{name}={config.pipelines[name]}: is neither a list nor the name of a function"
             )
         return Flow(name, function=function, build=lambda alias: _build(alias, config, f"pipelines.{name}"))
-    return Pipeline(name, tuple(_build(step, config, f"pipelines.{name}") for step in _edited(name, config)))
+    steps = tuple(_build(step, config, f"pipelines.{name}") for step in _edited(name, config))
+    return Pipeline(name, steps, suffix=SUFFIXES.get(name))
 
 
 def _edited(name, config):

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from gpucal.errors import GpucalError, HookError, ReferenceFileError, Skip
+from gpucal.errors import GpucalError, HookError, InputError, ReferenceFileError, Skip
 from gpucal.hooks import imported, run_hooks
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ class Outcome(NamedTuple):
     status: str  # COMPLETE, SKIPPED or FAILED
     reason: str  # why it was skipped or failed
     seconds: float
+    parameters: "Step | None" = None  # the step itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +36,18 @@ class Step:
     """
 
     skip: bool = False  # leave the exposure as it is
-    save_results: bool = False  # write the result of this step, with its name as suffix
+    save_results: bool = False  # write the result of this step
+    suffix: str | None = None  # of the file with the result; by default the name of the step
     pre_hooks: tuple = ()  # functions, steps or shell commands to run before this step
     post_hooks: tuple = ()  # the same, after it
 
     alias: ClassVar[str]  # the name in configurations and file names
     status: ClassVar[str]  # the name in meta.cal_step, where it is another
     required: ClassVar[tuple[str, ...]] = ()
+    # What must be seen at once: an integration, some rows of all of them, or the whole exposure; it matters where an
+    # exposure is larger than memory.
+    scope: ClassVar[Any] = "exposure"
+    takes: ClassVar[tuple[str, ...]] = ()  # special readouts: guider, superstripes, or stripes, one after another
     references: ClassVar[dict[str, bool]]  # type -> may the step run without it
     process: ClassVar[Any]  # process(model, reference, ...) corrects and returns the model, or raises Skip before
 
@@ -66,7 +72,7 @@ class Step:
             if self.skip:
                 raise Skip("as configured")
             model = run_hooks(self.pre_hooks, model, references, f"{self.alias}.pre_hooks")
-            result = self.process(model, **self._find(model, references))
+            result = self._process(model, references)
             status, reason = "COMPLETE", ""
         except Skip as skip:
             result, status, reason = model, skip.status, str(skip)
@@ -87,7 +93,10 @@ class Step:
         result.mark(self.status, status)
         if not self.skip:
             result = run_hooks(self.post_hooks, result, references, f"{self.alias}.post_hooks")
-        return result, Outcome(self.alias, status, reason, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        if status == "COMPLETE":
+            log.info("%s: %s %s in %.2f s", model.source, self.alias, status, seconds)
+        return result, Outcome(self.alias, status, reason, seconds, self)
 
     def __call__(self, source, references=None, device=None):
         """Correct one exposure, a path or a model (which is left as it is), whatever `skip` says; return the result.
@@ -106,9 +115,29 @@ class Step:
         result, _ = dataclasses.replace(self, skip=False).run(exposure, references or References(device))
         return result
 
+    def uses(self, reftype, model):
+        """Tell whether this exposure is corrected with a reference of this type; if not, the argument is None."""
+        return True
+
+    def _process(self, model, references):
+        kind = model.readout
+        if not kind or kind in self.takes:
+            return self.process(model, **self._find(model, references))
+        if kind != "superstripes" or "stripes" not in self.takes:
+            exp_type = model.meta.exposure.type
+            raise InputError(f"{model.source}: {self.alias} cannot take {kind} exposures (EXP_TYPE {exp_type})")
+        found = self._find(model, references)
+        for which in range(model.nstripes):
+            mine = {reftype: reference and reference.stripe(which) for reftype, reference in found.items()}
+            model.put(which, self.process(model.stripe(which), **mine))
+        return model
+
     def _find(self, model, references):
-        found = {}
+        found: dict[str, Any] = {}
         for reftype, optional in self.references.items():
+            if not self.uses(reftype, model):
+                found[reftype] = None
+                continue
             reference = references.get(reftype, model, getattr(self, f"override_{reftype}"))
             if reference is None and reftype in self.required:
                 raise ReferenceFileError(f"no {reftype} reference for {model.source}")

@@ -1,7 +1,6 @@
 // clip_jumps.cu - find cosmic-ray hits in long time series, as outliers among the same differences of all integrations.
 //
-// Clip at median +- threshold * standard deviation (of the population), at most `rounds` times; what the last limits
-// exclude is flagged. A set is one difference in all integrations, or all differences of a pixel (nsets = 1).
+// What the last limits of the clipping exclude is flagged. A set is one difference in all integrations, or all differences of a pixel (nsets = 1).
 // Twin: gpucal/steps/jump.py
 #include "differences.cuh"
 
@@ -20,36 +19,12 @@ KERNEL clip_jumps(
     const Steps step = {ramp + p, groupdq + p, npix, gain[p], nints, ngroups};
     float* values = scratch + i / nsets * nscratch + (nsets == 1 ? 0 : (i64)set * nints);
 
-    double low = -INFINITY, high = INFINITY;    // the last limits
-    double least = -INFINITY, most = INFINITY;  // the narrowest so far: what was clipped once stays out
-    int n = -1;
-    for (int round = 0; round < rounds; ++round) {
-      int kept = 0;
-      double mean = 0;
-      for (int integration = 0; integration < nints; ++integration)
-        for (int g = g0; g < g1; ++g) {
-          const float d = step(integration, g);
-          if (!isfinite(d) || !(d >= least && d <= most)) continue;
-          values[kept++] = d;
-          mean += d;
-        }
-      if (kept == 0 || kept == n) break;
-      n = kept;
-      mean /= n;
-      double variance = 0;
-      for (int k = 0; k < n; ++k) variance += (values[k] - mean) * (values[k] - mean);
-      const Middle<float> m = middle(values, n);
-      const double centre = ((double)m.lower + (double)m.upper) / 2, reach = threshold * sqrt(variance / n);
-      low = centre - reach;
-      high = centre + reach;
-      if (low > least) least = low;
-      if (high < most) most = high;
-    }
+    const Limits limit = clip(step, nints, g0, g1, values, threshold, rounds);
     for (int integration = 0; integration < nints; ++integration)
       for (int g = g0; g < g1; ++g) {
         const float d = step(integration, g);
         const i64 at = p + step.at(integration, g);
-        if (isfinite(d) && (d < low || d > high) && !(groupdq[at] & BAD)) groupdq[at] |= JUMP_DET;
+        if (isfinite(d) && (d < limit.low || d > limit.high) && !(groupdq[at] & BAD)) groupdq[at] |= JUMP_DET;
       }
   }
 }

@@ -51,10 +51,11 @@ KERNEL flag_jumps(
   FOR_EACH_TILE(first, count) {
     float few[FEW][LANES];
     int known[LANES];
+    const i64 p0 = start + first, end = start + count;
     if (!nscratch && first + LANES <= count)
-      sort_differences<true>(ramp, groupdq, gain, npix, nints, ngroups, start + first, start + count, few, known);
+      sort_differences<true>(ramp, groupdq, gain, npix, nints, ngroups, p0, end, IsBad(), Size(), few, known);
     else if (!nscratch)
-      sort_differences<false>(ramp, groupdq, gain, npix, nints, ngroups, start + first, start + count, few, known);
+      sort_differences<false>(ramp, groupdq, gain, npix, nints, ngroups, p0, end, IsBad(), Size(), few, known);
     for (int l = 0; l < LANES && first + l < count; ++l) {
       const i64 p = start + first + l;
       const Steps step = {ramp + p, groupdq + p, npix, gain[p], nints, ngroups};

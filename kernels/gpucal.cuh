@@ -66,4 +66,6 @@ enum GroupFlag : u8 {
 };
 
 // Flags of a pixel that the kernels set or test.
-enum PixelFlag : u32 { NO_GAIN_VALUE = 1u << 19, NO_LIN_CORR = 1u << 20, NO_SAT_CHECK = 1u << 21 };
+enum PixelFlag : u32 {
+  NO_GAIN_VALUE = 1u << 19, NO_LIN_CORR = 1u << 20, NO_SAT_CHECK = 1u << 21, REFERENCE_PIXEL = 1u << 31
+};

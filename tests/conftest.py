@@ -134,6 +134,11 @@ KEYWORDS = {
     "frame_time": ("exposure.frame_time", 10.0),
     "group_time": ("exposure.group_time", 10.0),
     "noutputs": ("exposure.noutputs", 4),
+    "nsamples": ("exposure.nsamples", 1),
+    "start_time": ("exposure.start_time", 60310.25),
+    "integration_time": ("exposure.integration_time", 10.0),
+    "nrs_normal": ("exposure.nrs_normal", None),
+    "nrs_reference": ("exposure.nrs_reference", None),
     "gain_factor": ("exposure.gain_factor", None),
     "intstart": ("exposure.integration_start", 1),
     "subarray": ("subarray.name", "SUB64P"),
@@ -219,6 +224,26 @@ def reference_file(tmp_path):
         path = tmp_path / (filename or f"{reftype}_{next(number)}.fits")
         fits.HDUList(hdus).writeto(path, overwrite=True)
         return path
+
+    return make
+
+
+@pytest.fixture
+def emi_file(tmp_path):
+    """Write a reference of electromagnetic interference, (name, Hz, period) waves in one subarray; return its path."""
+
+    def make(waves, freqs=None, subarray="SUB64", clocks=(28, 8512)):
+        from stdatamodels.jwst.datamodels import EmiModel
+
+        names = [name for name, _, _ in waves]
+        model = EmiModel()
+        model.frequencies = {name: {"frequency": hertz, "phase_amplitudes": list(w)} for name, hertz, w in waves}
+        used = {"FAST": names, "SLOW": {"MIRIMAGE": names}} if freqs is None else freqs
+        model.subarray_cases = {subarray: {"rowclocks": clocks[0], "frameclocks": clocks[1], "freqs": used}}
+        model.meta.author, model.meta.description, model.meta.pedigree = "gpucal", "EMI", "GROUND"
+        model.meta.useafter = "2020-01-01T00:00:00"
+        model.save(str(tmp_path / "emicorr.asdf"))
+        return tmp_path / "emicorr.asdf"
 
     return make
 

@@ -9,6 +9,7 @@ that is handed over, compiled with the words of CUDA defined for the host, and r
 import ctypes
 import functools
 import hashlib
+import importlib
 import math
 import os
 import re
@@ -32,6 +33,8 @@ def install(monkeypatch):
 
     launched.clear()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
+    for module in cupyx:
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     for kernel in KERNELS.values():
         monkeypatch.setitem(vars(kernel), "cuda", None)  # what was there comes back when the test ends
         del kernel.cuda
@@ -40,13 +43,14 @@ def install(monkeypatch):
 # -- arrays
 
 METHODS = """
-    all any argmax argmin astype clip copy cumsum max mean min nonzero ravel repeat reshape round squeeze std sum
+    all any argmax argmin astype clip conj copy cumsum max mean min nonzero ravel repeat reshape round squeeze std sum
     swapaxes transpose view
 """
 UFUNCS = """
-    absolute add arctan2 bitwise_and bitwise_or bitwise_xor ceil cos divide equal exp floor floor_divide fmax fmin
-    greater greater_equal invert isfinite isinf isnan left_shift less less_equal log log10 logical_and logical_not
-    logical_or maximum minimum multiply negative not_equal power remainder right_shift sign sin sqrt square subtract
+    absolute add arctan2 bitwise_and bitwise_or bitwise_xor ceil conjugate cos divide equal exp floor floor_divide fmax
+    fmin greater greater_equal invert isfinite isinf isnan left_shift less less_equal log log10 logical_and logical_not
+    logical_or matmul maximum minimum multiply negative not_equal power remainder right_shift sign sin sqrt square
+    subtract
 """
 
 
@@ -64,6 +68,8 @@ class ndarray(NDArrayOperatorsMixin):
     nbytes = property(lambda self: self._memory.nbytes)
     strides = property(lambda self: self._memory.strides)
     T = property(lambda self: ndarray(self._memory.T))
+    real = property(lambda self: ndarray(self._memory.real))
+    imag = property(lambda self: ndarray(self._memory.imag))
 
     @property
     def flags(self):
@@ -84,6 +90,10 @@ class ndarray(NDArrayOperatorsMixin):
     def fill(self, value):
         """Set every element to a scalar."""
         self._memory.fill(_operand(value))
+
+    def sort(self, axis=-1):
+        """Sort in place."""
+        self._memory.sort(axis=axis)
 
     # Downloads are explicit, or of one number.
 
@@ -202,9 +212,10 @@ def _argument(value):
 # -- functions of device arrays
 
 FUNCTIONS = """
-    all any argmax argsort ascontiguousarray broadcast_to clip concatenate count_nonzero cumsum diff expand_dims flip
+    all any argmax argsort ascontiguousarray broadcast_to clip concatenate count_nonzero cumsum diff expand_dims
+    flatnonzero flip
     max mean median min moveaxis nan_to_num nanmax nanmean nanmedian nanmin nansum nonzero pad ravel repeat reshape roll
-    rot90 sort stack std sum swapaxes take_along_axis tile transpose where
+    rot90 searchsorted sort stack std sum swapaxes take take_along_axis tile transpose where
 """
 
 
@@ -226,6 +237,10 @@ for _name in FUNCTIONS.split():
     setattr(cupy, _name, _function(_name))
 for _name in UFUNCS.split():
     setattr(cupy, _name, getattr(np, _name))  # comes back to ndarray.__array_ufunc__
+cupy.fft = types.SimpleNamespace(
+    **{name: functools.partial(_on_device, getattr(np.fft, name)) for name in ("rfft", "irfft", "rfft2", "irfft2")}
+)
+cupy.linalg = types.SimpleNamespace(solve=functools.partial(_on_device, np.linalg.solve))
 
 
 # -- functions that make device arrays
@@ -300,6 +315,28 @@ def asnumpy(values):
     """Return a copy on the host."""
     return values.get() if isinstance(values, ndarray) else np.asarray(values)
 
+
+# -- what CuPy has of SciPy
+
+cupyx = [types.ModuleType(name) for name in ("cupyx", "cupyx.scipy", "cupyx.scipy.fft", "cupyx.scipy.ndimage")]
+OF_SCIPY = {"fft": "fft ifft rfft irfft", "ndimage": "convolve1d zoom"}
+
+
+def _of_scipy(module, name):
+    def on_device(*arguments, workers=None, **options):
+        if workers is not None or not isinstance(arguments[0], ndarray):
+            raise TypeError(f"cupyx.scipy.{module}.{name} knows neither workers nor host arrays")
+        return _on_device(getattr(importlib.import_module(f"scipy.{module}"), name), *arguments, **options)
+
+    return on_device
+
+
+cupyx[0].scipy = cupyx[1]
+for _module in cupyx[2:]:
+    _short = _module.__name__.rpartition(".")[2]
+    setattr(cupyx[1], _short, _module)
+    for _name in OF_SCIPY[_short].split():
+        setattr(_module, _name, _of_scipy(_short, _name))
 
 # -- types and numbers, and the device
 

@@ -14,6 +14,7 @@ class Fate:
     products: list[Path] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0  # on the device
+    log: list[str] = field(default_factory=list)  # what the steps said
     error: str = ""
 
     @property

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from gpucal.batch.fate import Fate
 from gpucal.errors import ConfigError, InputError, ReferenceFileError
-from gpucal.model.header import Header
 from gpucal.model.names import stem
+from gpucal.model.outline import outline
 from gpucal.reference.cache import ignore
 
 ON_MISSING = ("fail", "skip_exposure")
@@ -85,33 +85,40 @@ class _Wanted:
     def __init__(self, references):
         self.references = references
         self.troubles: dict[Path, dict] = defaultdict(dict)  # exposure -> Troubles, as they were found
-        self.files = defaultdict(list)  # (type, path, name) -> [(exposure, its header, what it asks of a file)]
+        self.files = defaultdict(list)  # (type, path, name) -> [(exposure, its outline, what it asks of a file)]
         self.remote = set()
 
     def look_at(self, file, settings):
         try:
-            header = Header(file)
-            instrument = header.instrument
+            exposure = outline(file)
+            instrument = exposure.need("instrument.name").lower()
             if settings.instrument not in (None, instrument):
                 return
-            asked = str(header.window), instrument, header.get("instrument.detector")
-            for step in settings.pipeline(instrument).steps:
+            asked = (
+                str(getattr(exposure, "cut", None)),
+                exposure.data.shape,
+                instrument,
+                exposure.meta.instrument.detector,
+            )
+            for step in settings.pipeline(instrument, exposure.meta.exposure.type).steps:
                 if not step.skip:
-                    self._look_at_step(step, file, header, asked)
+                    self._look_at_step(step, file, exposure, asked)
         except ReferenceFileError as error:
             self.troubles[file][Trouble("parameters", "", str(error))] = None
         except (InputError, ConfigError):
             return  # said when the exposure's turn comes
 
-    def _look_at_step(self, step, file, header, asked):
+    def _look_at_step(self, step, file, exposure, asked):
         for reftype in step.references:
+            if not step.uses(reftype, exposure):
+                continue
             try:
-                path, name = self.references.find(reftype, header, getattr(step, f"override_{reftype}"))
+                path, name = self.references.find(reftype, exposure, getattr(step, f"override_{reftype}"))
             except (ReferenceFileError, ConfigError) as error:
                 self.troubles[file][Trouble(reftype, "", str(error))] = None
                 continue
             if path is not None:
-                self.files[reftype, path, name.removeprefix("crds://")].append((file, header, asked))
+                self.files[reftype, path, name.removeprefix("crds://")].append((file, exposure, asked))
                 if name.startswith("crds://"):
                     self.remote.add(path)
             elif reftype in step.required:
@@ -122,16 +129,16 @@ class _Wanted:
         advance = watch("opening reference files", len(self.files))
         for (reftype, path, name), exposures in self.files.items():
             opened: dict[tuple, str] = {}  # what an exposure asks of a file -> why it cannot have it
-            for file, header, asked in exposures:
+            for file, exposure, asked in exposures:
                 if asked not in opened:
-                    opened[asked] = missing.get(path) or self._open(reftype, path, header)
+                    opened[asked] = missing.get(path) or self._open(reftype, path, exposure)
                 if opened[asked]:
                     self.troubles[file][Trouble(reftype, name, opened[asked])] = None
             advance(1)
 
-    def _open(self, reftype, path, header):
+    def _open(self, reftype, path, exposure):
         try:
-            self.references.open(path, reftype, header)
+            self.references.open(path, reftype, exposure)
         except ReferenceFileError as error:
             return str(error).removeprefix(f"{path}: ")
         return ""

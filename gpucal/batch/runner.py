@@ -5,6 +5,7 @@ are being written; memory does not grow with the length of the batch.
 """
 
 import itertools
+import json
 import logging
 import queue
 import threading
@@ -12,9 +13,10 @@ import time
 import traceback
 from pathlib import Path
 
-from gpucal import model
+from gpucal import model, provenance
+from gpucal.batch import parts
 from gpucal.batch.fate import Fate
-from gpucal.errors import GpucalError, InputError
+from gpucal.errors import ConfigError, GpucalError, InputError
 from gpucal.model.image import Cube, Slopes
 from gpucal.model.names import with_suffix
 
@@ -40,6 +42,8 @@ def calibrate(files, settings, references, watch=None):
 
     A failure ends one exposure, not the batch. KeyboardInterrupt stops reading; what is calibrated is still written.
     """
+    if settings.run.output_file and len(files) > 1:
+        raise ConfigError(f"output_file={settings.run.output_file}: is one name, but there are {len(files)} exposures")
     work = _Work(settings, references, watch or Quiet())
     if settings.run.runner.kind == "inline":
         for source in files:
@@ -92,7 +96,9 @@ class _Job:
     def __init__(self, source):
         self.fate = Fate(str(source))
         self.contents = None
+        self.shape = None  # of an exposure that is larger than memory; its contents are then those of one integration
         self.products = []  # (packed model, path)
+        self.beside = []  # (what writes a file, path)
 
 
 class _Work:
@@ -107,50 +113,79 @@ class _Work:
     def read(self, source):
         job = _Job(source)
         with _noted(job.fate):
-            job.contents = model.read(source)
+            job.shape = parts.too_large(source, self.references.device, self.settings.run.runner.memory)
+            job.contents = model.read(source, integrations=(0, 1) if job.shape else None)
         return job
 
     def compute(self, job):
         if not job.fate.error:
             self.watch.started(job.fate.source)
             start = time.perf_counter()
-            with _noted(job.fate):
+            with _noted(job.fate), provenance.recording(job.fate.log):
                 self._calibrate(job)
             job.fate.seconds = time.perf_counter() - start
         job.contents = None
         return job
 
     def write(self, job):
-        durable = self.settings.run.runner.durable
         with _noted(job.fate):
-            for packed, path in job.products:
-                job.fate.products.append(model.write(packed, path, durable))
-        job.products = []
+            for number, (packed, path) in enumerate(job.products):
+                self._write(job.fate, packed, path, beside=number == 0)
+            for write, path in job.beside:
+                write(path)
+                job.fate.products.append(path)
+        job.products, job.beside = [], []
         self.fates.append(job.fate)
         self.watch.finished(job.fate)
 
     def _calibrate(self, job):
         fate = job.fate
         run = self.settings.run
-        pipeline = self.settings.pipeline(self._instrument(job.contents))
+        pipeline = self.settings.pipeline(self._instrument(job.contents), job.contents.tree.meta.exposure.type)
         before_fit = [one for one, after in itertools.pairwise(pipeline.steps) if after.alias == "ramp_fit"]
 
         def on_step(step, outcome, result):
             fate.outcomes.append(outcome)
             self.watch.stepped(fate.source, outcome)
+            self._take_beside(job, result)
+            byproducts = getattr(result, "byproducts", {})
+            while byproducts:
+                suffix, product = byproducts.popitem()
+                job.products += self._packed(job, product, suffix, last=True)
             if step.save_results or run.save_all:
-                self._save(job, result, step.alias)
+                self._save(job, result, step.suffix or step.alias)
             if run.save_calibrated_ramp and step in before_fit:
                 self._save(job, result, "ramp")
 
         # No variable here holds the ramp: its memory is free as soon as the slopes are there.
-        result, _ = pipeline.run(self._unpack(job), self.references, on_step)
-        job.products += self._packed(job, result, pipeline.suffix, last=True)
+        steps = parts.divided(pipeline) if job.shape else None
+        if steps:
+            memory = parts.limit(self.references.device, run.runner.memory)
+            work = parts.Divided(fate.source, job.shape, steps, self.references, memory, self.folder)
+            result, outcomes = work.run()
+            for step, outcome in outcomes:
+                on_step(step, outcome, result)
+        else:
+            if job.shape:
+                log.warning("%s: larger than memory, but its steps need all of it at once", fate.source)
+                job.contents = model.read(fate.source)
+            result, _ = pipeline.run(self._unpack(job), self.references, on_step)
+        job.products = [*self._packed(job, result, pipeline.suffix, last=True), *job.products]
 
     def _save(self, job, result, suffix):
         """Write what is not the last product at once: the queue would hold a copy of the ramp for each."""
         for packed, path in self._packed(job, result, suffix):
-            job.fate.products.append(model.write(packed, path, self.settings.run.runner.durable))
+            self._write(job.fate, packed, path)
+
+    def _write(self, fate, packed, path, beside=False):
+        """Write a product, with its provenance in it and, if wanted, beside it."""
+        durable = self.settings.run.runner.durable
+        made = provenance.record(fate, packed.tree, self.settings, self.references)
+        packed.tree._instance["gpucal"] = provenance.scrubbed(made)
+        fate.products.append(model.write(packed, path, durable))
+        if beside and self.settings.run.sidecar:
+            with model.whole_file(provenance.beside(path), durable) as file:
+                file.write(json.dumps(made, indent=1).encode())
 
     def _unpack(self, job):
         contents, job.contents = job.contents, None
@@ -158,10 +193,24 @@ class _Work:
 
     def _packed(self, job, result, suffix, last=False):
         """Take a result off the device; return (packed model, path), its suffix that of its kind or the one given."""
-        for one in result if isinstance(result, Slopes) else [result]:
-            name = one.suffix if suffix is None else suffix + ("ints" if isinstance(one, Cube) else "")
-            path = with_suffix(job.fate.source, name, self.folder, self.ending)
+        kinds = [
+            (one, one.suffix if suffix is None else suffix + ("ints" if isinstance(one, Cube) else ""))
+            for one in (result if isinstance(result, Slopes) else [result])
+        ]
+        if last and isinstance(result, Slopes) and result.optional:
+            kinds.append((result.optional, result.optional.suffix))
+        for one, name in kinds:
+            called = getattr(one, "name", "") or self.settings.run.output_file or job.fate.source
+            path = with_suffix(called, name, self.folder, self.ending)
             yield model.pack(one, big_endian=self.ending == ".fits", last=last), path
+
+    def _take_beside(self, job, result):
+        """Take from a result what a step wants to be written beside the products."""
+        for ending, write in getattr(result, "beside", {}).items():
+            suffix, dot, kind = ending.rpartition(".")
+            job.beside.append((write, with_suffix(job.fate.source, suffix, self.folder, dot + kind)))
+        if hasattr(result, "beside"):
+            result.beside.clear()
 
     def _instrument(self, contents):
         """The instrument of an exposure; InputError if it is not the one that was asked for."""

@@ -1,9 +1,29 @@
 """What flows through a pipeline: arrays on the device beside a stdatamodels metadata tree."""
 
 from gpucal.model.base import Model
+from gpucal.model.guider import GuiderRamp, GuiderRate
 from gpucal.model.image import Cube, Image, Slopes
-from gpucal.model.load import open, read
+from gpucal.model.load import open, ramp_shape, read
+from gpucal.model.optional import ChiSquare, SegmentFits
 from gpucal.model.ramp import Ramp
-from gpucal.model.save import pack, write
+from gpucal.model.save import pack, whole_file, write
+from gpucal.model.superstripes import SuperstripeRamp
 
-__all__ = ["Cube", "Image", "Model", "Ramp", "Slopes", "open", "pack", "read", "write"]
+__all__ = [
+    "ChiSquare",
+    "Cube",
+    "GuiderRamp",
+    "GuiderRate",
+    "Image",
+    "Model",
+    "Ramp",
+    "SegmentFits",
+    "Slopes",
+    "SuperstripeRamp",
+    "open",
+    "pack",
+    "ramp_shape",
+    "read",
+    "whole_file",
+    "write",
+]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gpucal.model.base import Model
+from gpucal.model.optional import Optional
 
 
 class Image(Model):
@@ -32,11 +33,17 @@ class Cube(Image):
 
 
 class Slopes:
-    """What a ramp fit gives: the exposure's rate and the rates of its integrations."""
+    """What a ramp fit gives: the exposure's rate and the rates of its integrations; if asked for, more about the fits.
 
-    def __init__(self, rate, rateints):
+    Corrections go over the two rates; the optional product stays what the fit has made.
+    """
+
+    readout = ""
+
+    def __init__(self, rate, rateints, optional=None):
         self.rate: Image = rate
         self.rateints: Cube = rateints
+        self.optional: Optional | None = optional
 
     def __iter__(self):
         return iter((self.rate, self.rateints))
@@ -51,13 +58,9 @@ class Slopes:
         """The metadata tree of the exposure's rate."""
         return self.rate.tree
 
-    def get(self, path):
-        """Return a value of the metadata of the exposure's rate, or None where it is absent."""
-        return self.rate.get(path)
-
     def copy(self):
         """Return a pair that can be changed without changing this one."""
-        return Slopes(self.rate.copy(), self.rateints.copy())
+        return Slopes(self.rate.copy(), self.rateints.copy(), self.optional and self.optional.copy())
 
     @property
     def source(self):
@@ -85,8 +88,10 @@ class Slopes:
             model.note_context(context, version)
 
     def save(self, path):
-        """Write the rate to path, and the rates of the integrations beside it, `_rate` becoming `_rateints`."""
+        """Write the rate to path, and the other products beside it, `_rate` becoming `_rateints`."""
         from gpucal.model.names import with_suffix
 
         self.rate.save(path)
         self.rateints.save(with_suffix(path, "rateints"))
+        if self.optional:
+            self.optional.save(with_suffix(path, self.optional.suffix))

@@ -1,7 +1,9 @@
 """Read exposures: metadata through stdatamodels, pixels raw, so that reading and decoding can be apart in time."""
 
 import builtins
+import io
 import logging
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,16 @@ import numpy as np
 from gpucal.device import Device
 from gpucal.errors import InputError
 from gpucal.model.base import Model
+from gpucal.model.guider import EXP_TYPES, GuiderRamp, GuiderRate
 from gpucal.model.image import Cube, Image, Slopes
 from gpucal.model.pixels import Pixels, decode
 from gpucal.model.ramp import Ramp
+from gpucal.model.superstripes import SuperstripeRamp
 from gpucal.warned import ignored, logged
 
 log = logging.getLogger(__name__)
 DIMENSIONS = {2: Image, 3: Cube, 4: Ramp}
+GUIDER_DIMENSIONS = {3: GuiderRate, 4: GuiderRamp}
 
 
 @dataclass
@@ -50,9 +55,10 @@ def open(source, device=None):
     return read(source).unpack(device or choose())
 
 
-def read(source, buffer=None):
+def read(source, buffer=None, integrations=None):
     """Read an exposure into host memory without decoding it; InputError names the file and the cause.
 
+    integrations: (first, count) of a ramp in a FITS file, None for all.
     buffer: allocates the bytes of an array, (nbytes) -> uint8 array; pinned memory for a GPU.
     """
     if hasattr(source, "to_flat_dict"):
@@ -63,7 +69,7 @@ def read(source, buffer=None):
     if path.suffix == ".gz":
         raise InputError(f"{path}: compressed, unpack it first")
     try:
-        return _read_fits(path, buffer)
+        return _read_fits(path, buffer, integrations)
     except OSError as error:
         raise InputError(f"{path}: {reason(error, path)}") from error
 
@@ -101,13 +107,26 @@ def extensions(path):
     return headers, pixels, rest
 
 
-def _read_fits(path, buffer):
-    _, pixels, rest = extensions(path)
+def ramp_shape(path):
+    """Return the (nints, ngroups, ny, nx) of an ordinary ramp in a FITS file, None of anything else."""
+    try:
+        headers, pixels, _ = extensions(Path(path))
+    except (OSError, InputError):
+        return None  # what is wrong with the file is said when it is read
+    shape = pixels["SCI"].shape if "SCI" in pixels else ()
+    words = headers["PRIMARY"]
+    return shape if kind_of(len(shape), words.get("EXP_TYPE"), words.get("SSTR_NST")) is Ramp else None
+
+
+def _read_fits(path, buffer, integrations=None):
+    headers, pixels, rest = extensions(path)
     if "SCI" not in pixels:
         raise InputError(f"{path}: no SCI extension with pixels")
-    kind = DIMENSIONS.get(len(pixels["SCI"].shape))
+    ndim, exp_type = len(pixels["SCI"].shape), headers["PRIMARY"].get("EXP_TYPE")
+    kind = kind_of(ndim, exp_type, headers["PRIMARY"].get("SSTR_NST"))
     if kind is None:
-        raise InputError(f"{path}: SCI has {len(pixels['SCI'].shape)} dimensions, expected 4 (ramp), 3 or 2 (rates)")
+        expected = f"4 (counts) or 3 (rates) for {exp_type}" if exp_type in EXP_TYPES else "4 (ramp), 3 or 2 (rates)"
+        raise InputError(f"{path}: SCI has {ndim} dimensions, expected {expected}")
     if not pixels["SCI"].nbytes:
         raise InputError(f"{path}: SCI holds no pixels, its shape is {pixels['SCI'].shape}")
     packed = Packed(kind, _tree(kind, rest, path), str(path))
@@ -115,9 +134,33 @@ def _read_fits(path, buffer):
         if extension in pixels:
             place = pixels[extension]
             if place.nbytes:
-                packed.arrays[name] = (place.read(buffer=buffer).reshape(place.shape), place.dtype, True)
+                packed.arrays[name] = (_some(place, integrations, buffer), place.dtype, True)
+    if kind is Ramp and "ASDF" in headers:
+        packed.tree.meta.exposure.read_times = _read_times(path)
     _check(packed)
     return packed
+
+
+def _some(place, integrations, buffer):
+    """Read the pixels of an extension, of those with integrations only some if so many are asked for."""
+    if integrations is None or len(place.shape) == 2:
+        return place.read(buffer=buffer).reshape(place.shape)
+    each = math.prod(place.shape[1:-2])
+    first, count = integrations
+    return place.read(first * each, count * each, buffer=buffer).reshape(count, *place.shape[1:])
+
+
+def _read_times(path):
+    """Return the times of the reads of each group, which have no keyword; None if there are none, as is usual."""
+    import asdf
+    from astropy.io import fits
+
+    with ignored(), fits.open(path, memmap=False) as hdus:
+        content = hdus["ASDF"].data.tobytes()
+    if b"read_times" not in content:
+        return None
+    exposure = asdf.util.load_yaml(io.BytesIO(content))["meta"]["exposure"]
+    return [[float(time) for time in group] for group in exposure.get("read_times") or []]
 
 
 def _read_asdf(path):
@@ -125,7 +168,9 @@ def _read_asdf(path):
 
     try:
         with asdf.open(path, memmap=False, lazy_load=False) as file:
-            kind = DIMENSIONS.get(np.ndim(file.tree.get("data")))
+            meta = file.tree.get("meta", {})
+            exp_type, nstripes = meta.get("exposure", {}).get("type"), meta.get("subarray", {}).get("num_superstripe")
+            kind = kind_of(np.ndim(file.tree.get("data")), exp_type, nstripes)
             if kind is None:
                 raise InputError(f"{path}: no array named data with 2, 3 or 4 dimensions")
         with logged(path.name, log):
@@ -136,12 +181,14 @@ def _read_asdf(path):
 
 
 def _from_datamodel(tree, source):
-    kind = DIMENSIONS.get(np.ndim(tree.data))
+    kind = kind_of(np.ndim(tree.data), tree.meta.exposure.type, tree.meta.subarray.num_superstripe)
     if kind is None:
         raise InputError(f"{source}: the model's data has {np.ndim(tree.data)} dimensions, expected 2, 3 or 4")
     bare = _tree_class(kind)()
     bare.update(tree)
-    for table in ("int_times", "group"):
+    if issubclass(kind, Ramp) and tree.meta.exposure.read_times:
+        bare.meta.exposure.read_times = [list(times) for times in tree.meta.exposure.read_times]
+    for table in kind.tables:
         if tree.hasattr(table) and table in bare.schema["properties"]:
             setattr(bare, table, getattr(tree, table))
     packed = Packed(kind, bare, str(source))
@@ -152,6 +199,13 @@ def _from_datamodel(tree, source):
             packed.arrays[name] = (np.array(array, dtype.newbyteorder("="), order="C"), dtype, False)
     _check(packed)
     return packed
+
+
+def kind_of(ndim, exp_type, nstripes):
+    """Return the class of model for data of so many dimensions, or None."""
+    if ndim == 4 and nstripes:
+        return SuperstripeRamp
+    return (GUIDER_DIMENSIONS if exp_type in EXP_TYPES else DIMENSIONS).get(ndim)
 
 
 def _tree(kind, hdus, path):
@@ -177,11 +231,16 @@ def _check(packed):
         if not counts and dtype != np.dtype(wanted):
             raise InputError(f"{packed.source}: {packed.kind.arrays[name]} is {dtype}, expected {np.dtype(wanted)}")
         lost = {"zeroframe": (shape[0], *shape[2:]), "pixeldq": shape[2:], "average_dark_current": shape[2:]}
+        if packed.kind is SuperstripeRamp:
+            nstripes = packed.tree.meta.subarray.num_superstripe
+            lost["pixeldq"] = (nstripes, *shape[2:])
+        if packed.kind.readout == "guider":
+            lost["dq"] = shape[-2:]
         if array.shape != lost.get(name, shape):
             raise InputError(
                 f"{packed.source}: {packed.kind.arrays[name]} has shape {array.shape}, expected {lost.get(name, shape)}"
             )
-    if packed.kind is Ramp:
+    if issubclass(packed.kind, Ramp):
         stated = packed.tree.meta.exposure.ngroups
         if stated is not None and stated != shape[1]:
             raise InputError(f"{packed.source}: NGROUPS is {stated}, but SCI holds {shape[1]} groups")

@@ -7,12 +7,12 @@ from gpucal.step import STEPS
 
 SUFFIXES = set(
     (
-        "uncal ramp rate rateints trapsfilled fitopt dark bsub bsubints cal calints crf crfints i2d s2d s3d x1d "
-        "x1dints c1d cat segm phot whtlt psfstack psfalign psfsub outlier_i2d wfscmb asn median blot group_scale "
-        "dq_init saturation ipc superbias refpix linearity dark_current reset rscd lastframe firstframe emicorr "
-        "charge_migration jump picture_frame clean_flicker_noise persistence ramp_fit gain_scale gain_scaleints "
-        "guider_cds assign_wcs flat_field photom bkg_subtract resample skymatch tweakreg outlier_detection "
-        "source_catalog"
+        "uncal ramp rate rateints trapsfilled fitopt likely_chisq dark bsub bsubints cal calints crf crfints i2d s2d "
+        "s3d x1d x1dints c1d cat segm phot whtlt psfstack psfalign psfsub outlier_i2d wfscmb asn median blot "
+        "group_scale dq_init saturation ipc superbias refpix linearity dark_current reset rscd lastframe firstframe "
+        "emicorr charge_migration jump picture_frame clean_flicker_noise persistence ramp_fit gain_scale "
+        "gain_scaleints guider_cds assign_wcs flat_field photom bkg_subtract resample skymatch tweakreg "
+        "outlier_detection source_catalog"
     ).split()
 )
 

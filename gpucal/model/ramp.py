@@ -3,10 +3,12 @@
 from typing import Any
 
 from gpucal.device import array_module
-from gpucal.model.base import Model
+from gpucal.irs2.geometry import LINES, ROWS
+from gpucal.model.base import Exposure
+from gpucal.model.whole import Whole
 
 
-class Ramp(Model):
+class Ramp(Exposure):
     """An exposure before its slopes are fitted.
 
     data: (nints, ngroups, ny, nx) float32, DN. groupdq: the same shape, uint8. pixeldq: (ny, nx) uint32.
@@ -23,6 +25,8 @@ class Ramp(Model):
         "zeroframe": "ZEROFRAME",
         "average_dark_current": "AVDRKCUR",
     }
+
+    whole: Whole | None = None  # the exposure, if this is a part of one that is larger than memory
 
     data: Any
     pixeldq: Any
@@ -44,8 +48,22 @@ class Ramp(Model):
         return self.data.shape
 
     @property
+    def nints(self):
+        """The number of integrations of the exposure, also where this is a part of it."""
+        return self.whole.shape[0] if self.whole else self.data.shape[0]
+
+    @property
+    def first(self):
+        """The number of this ramp's first integration in the exposure, counted from 0."""
+        return self.whole.first if self.whole else 0
+
+    @property
     def window(self):
-        """The (y, x) slices of the full detector that were read out, in science orientation."""
-        nints, ngroups, ny, nx = self.shape
-        y, x = self.need("subarray.ystart") - 1, self.need("subarray.xstart") - 1
-        return slice(y, y + ny), slice(x, x + nx)
+        """The (y, x) slices of the full detector that were read out, in science orientation.
+
+        Interleaved reference pixels do not count.
+        """
+        rows, columns = super().window
+        if rows.stop - rows.start == ROWS:
+            rows = slice(rows.start, rows.start + LINES)
+        return rows, columns

@@ -3,13 +3,12 @@
 import ast
 import contextlib
 import functools
-import hashlib
-import json
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from gpucal.reference.checksums import checksum, noted
 from gpucal.reference.client import first_line, quiet
 
 log = logging.getLogger(__name__)
@@ -23,15 +22,13 @@ def ignore(what, total, unit=""):
 class Cache:
     """The reference files of a CRDS cache.
 
-    offline: why there is no server, or empty. verify: compare sha1 sums too, not only sizes; once for each file, which
-    is remembered in gpucal's own cache.
+    offline: why there is no server, or empty. verify: compare sha1 sums too, not only sizes; they are worked out once.
     """
 
     def __init__(self, context, offline, verify=True):
         self.context, self.offline, self.verify = context, offline, verify
         self.facts, self.withdrawn = _facts(offline)
         self._sound: set[Path] = set()
-        self._seen = Seen()
         self.locate = functools.cache(_locate)
 
     def provide(self, paths, watch=ignore):
@@ -50,20 +47,20 @@ class Cache:
                 del troubles[path]
             troubles |= self._fetch(fetchable, watch)
         self._sound |= set(new) - set(troubles)
-        self._seen.save()
         return troubles
 
     def _check(self, paths, watch=ignore):
         """Return {path: what is wrong with the file}."""
         troubles = {path: trouble for path in paths if (trouble := self._see(path))}
-        unproven = [path for path in paths if path not in troubles and self._sum(path)]
-        if unproven:
-            advance = watch("checking sums of reference files", sum(path.stat().st_size for path in unproven), "B")
-            with ThreadPoolExecutor() as pool:  # sums are computed without Python's lock
-                for path, trouble in zip(unproven, pool.map(self._prove, unproven), strict=True):
-                    advance(path.stat().st_size)
-                    if trouble:
-                        troubles[path] = trouble
+        summed = [path for path in paths if path not in troubles and self.verify and self._sum(path)]
+        todo = {path: path.stat().st_size for path in summed if noted(path) is None}
+        advance = watch("checking sums of reference files", sum(todo.values()), "B") if todo else None
+        with ThreadPoolExecutor() as pool:  # sums are worked out without Python's lock
+            for path, trouble in zip(summed, pool.map(self._prove, summed), strict=True):
+                if path in todo:
+                    advance(todo[path])
+                if trouble:
+                    troubles[path] = trouble
         return troubles
 
     def _see(self, path):
@@ -76,22 +73,15 @@ class Cache:
         return f"damaged, it has {has} bytes and should have {should}" if should and has != int(should) else ""
 
     def _sum(self, path):
-        """Return the sum that a file should have, if that is known and must still be proved."""
-        wanted = self.facts.get(path.name, {}).get("sha1sum", "none")
-        return None if not self.verify or wanted in ("", "none") or self._seen.has(path, wanted) else wanted
+        """Return the sum that a file should have, empty if that is not known."""
+        return self.facts.get(path.name, {}).get("sha1sum", "none").replace("none", "")
 
     def _prove(self, path):
         """Say what is wrong with the contents of a file."""
-        wanted = self._sum(path)
         try:
-            with open(path, "rb") as file:
-                found = hashlib.file_digest(file, "sha1").hexdigest()
+            return "" if checksum(path) == self._sum(path) else "damaged, its sha1 sum is not the one CRDS knows"
         except OSError as error:
             return f"cannot be read: {error.strerror}"
-        if found != wanted:
-            return "damaged, its sha1 sum is not the one CRDS knows"
-        self._seen.add(path, wanted)
-        return ""
 
     def _is_bad(self, path):
         """Say so if CRDS has withdrawn a file; the client's own switch CRDS_ALLOW_BAD_REFERENCES is heeded."""
@@ -181,39 +171,3 @@ def _counting(context, advance):
                 yield chunk
 
     return Counting(context, ignore_cache=True)
-
-
-class Seen:
-    """Which files had the right sum, by size and date: remembered in gpucal's cache folder, if that can be written."""
-
-    def __init__(self):
-        self.file = Path(os.environ.get("GPUCAL_CACHE", "~/.cache/gpucal")).expanduser() / "verified.json"
-        try:
-            self.known = json.loads(self.file.read_text())
-        except (OSError, ValueError):
-            self.known = {}
-        self.changed = False
-
-    def has(self, path, sha1):
-        """Tell whether this very file had this sum."""
-        return self.known.get(str(path)) == _state(path, sha1)
-
-    def add(self, path, sha1):
-        """Note that the file has this sum."""
-        self.known[str(path)], self.changed = _state(path, sha1), True
-
-    def save(self):
-        """Write what is known, if that is possible."""
-        if not self.changed:
-            return
-        self.changed = False
-        new = self.file.with_name(f"{self.file.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps({path: state for path, state in self.known.items() if os.path.exists(path)}))
-            new.replace(self.file)
-
-
-def _state(path, sha1):
-    state = path.stat()
-    return [state.st_size, state.st_mtime_ns, sha1]

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from gpucal.errors import ConfigError, ReferenceFileError
-from gpucal.model.header import keyword_of
+from gpucal.model.outline import keyword_of
 from gpucal.reference import pars
 from gpucal.reference.cache import Cache, ignore
 from gpucal.reference.client import SERVERLESS, connect, first_line, quiet, resolve_context
@@ -39,12 +39,12 @@ class Crds:
 
         The file may be missing from the cache: see provide. ReferenceFileError if the context has none but should.
         """
-        instrument = str(exposure.get("instrument.name")).upper()
+        instrument = str(exposure.meta.instrument.name).upper()
         rules = self._rules(instrument, reftype)
         if rules is None:
             return None, "N/A"
         # What the rules look at is all that the answer depends on.
-        name = self._name(instrument, reftype, tuple(exposure.get(place) for place in rules.places))
+        name = self._name(instrument, reftype, tuple(_value(exposure.meta, place) for place in rules.places))
         return (None, "N/A") if name is None else (self.cache.locate(name), f"crds://{name}")
 
     def provide(self, paths, watch=ignore):
@@ -145,6 +145,12 @@ class Rules:
         if not str(self.best(later)).startswith("NOT FOUND"):
             told.append(DATE)
         return ", ".join(f"{keyword_of(key.lower().removeprefix('meta.'))} {named[key]}" for key in told)
+
+
+def _value(node, place):
+    for part in place.split("."):
+        node = getattr(node, part, None)
+    return node
 
 
 def _remembered(function):

@@ -1,11 +1,16 @@
 """One reference file: its keywords, tables and arrays, read when first asked for."""
 
+import copy
+from typing import Any
+
 import numpy as np
 
 from gpucal import dq
 from gpucal.errors import InputError, ReferenceFileError
+from gpucal.irs2.geometry import ROWS
 from gpucal.model.load import extensions, reason
 from gpucal.model.pixels import Pixels, decode
+from gpucal.stripes import Stripes
 from gpucal.warned import ignored
 
 # The extensions that hold the arrays, by the attribute names of the official data models.
@@ -29,6 +34,8 @@ class Reference:
         self.path, self.reftype, self.window, self.device = path, reftype, window, device
         self.headers, self.pixels, self.tables = _contents(path)
         self._made: dict = {}
+        self._whole: Any = None
+        self._which: Any = None  # where this is the part of one stripe: the reference, and which stripe
         kind = str(self.keyword("REFTYPE", reftype)).strip().lower()
         if kind.replace("_", "") != reftype.replace("_", ""):
             raise ReferenceFileError(f"{path}: is a {kind.upper()} reference, not {reftype.upper()}")
@@ -51,7 +58,8 @@ class Reference:
     @property
     def nbytes(self):
         """Bytes held on the device."""
-        held = [v for made in self._made.values() for v in (made if isinstance(made, tuple) else (made,))]
+        made = [v for m in self._made.values() for v in (m.values() if isinstance(m, dict) else (m,))]
+        held = [v for m in made for v in (m if isinstance(m, tuple) else (m,))]
         return sum({id(value): getattr(value, "nbytes", 0) for value in held}.values())
 
     def keyword(self, name, default=None):
@@ -75,7 +83,13 @@ class Reference:
         """Return planes first..first+count of an array's leading axes, cut to the window: (count, ny, nx)."""
         pixels = self._pixels(name)
         stored = pixels.read(first, count, self._cut(pixels))
-        return self._upload(stored, pixels, stored.shape)
+        return self._gather(self._upload(stored, pixels, stored.shape), pixels)
+
+    def stripe(self, which):
+        """Return the part of this reference that belongs to one stripe of a superstripe exposure."""
+        part = copy.copy(self)
+        part._whole, part._which, part._made = self, which, self.made(("stripe", which), dict)
+        return part
 
     def table(self, name):
         """Return the rows of a table extension."""
@@ -85,18 +99,20 @@ class Reference:
 
     def require_same_detector(self, exposure):
         """Raise ReferenceFileError if the file was made for another instrument or detector than the exposure's."""
-        for word, place in (("INSTRUME", "instrument.name"), ("DETECTOR", "instrument.detector")):
-            mine = exposure.get(place)
+        instrument = exposure.meta.instrument
+        for word, mine in (("INSTRUME", instrument.name), ("DETECTOR", instrument.detector)):
             theirs = str(self.keyword(word, "N/A")).strip().upper()
             if mine and theirs not in ("N/A", "ANY", "MULTIPLE", "") and theirs != mine.upper():
                 raise ReferenceFileError(f"{self.path}: was made for {theirs}, the exposure is from {mine}")
 
     def _array(self, name):
+        if self._whole is not None:
+            return getattr(self._whole, name)[..., self._which, :, :].copy()
         if name == "dq":
             return self._flags()
         pixels = self._pixels(name)
         stored = pixels.read(window=self._cut(pixels))
-        array = self._upload(stored, pixels, (*pixels.shape[:-2], *stored.shape[-2:]))
+        array = self._gather(self._upload(stored, pixels, (*pixels.shape[:-2], *stored.shape[-2:])), pixels)
         if pixels.dtype.kind == "f" and bool(self.device.xp.isnan(array).all()):
             raise ReferenceFileError(f"{self.path}: {pixels.name} has no value that is not NaN")
         return array
@@ -106,10 +122,11 @@ class Reference:
         if "DQ" not in self.pixels:
             main = next(self._pixels(name) for name in ("data", "coeffs") if self.has(name))
             rows, columns = self._cut(main)
-            return xp.zeros((rows.stop - rows.start, columns.stop - columns.start), "u4")
+            return self._gather(xp.zeros((rows.stop - rows.start, columns.stop - columns.start), "u4"), main)
         pixels = self.pixels["DQ"]
         stored = pixels.read(window=self._cut(pixels))
         flags = self._upload(stored, pixels, (*pixels.shape[:-2], *stored.shape[-2:])).astype("u4", copy=False)
+        flags = self._gather(flags, pixels)
         definitions = self.tables.get("DQ_DEF")
         if definitions is None or not len(definitions):
             return flags
@@ -134,21 +151,34 @@ class Reference:
         Both are placed on the detector by SUBSTRT1 and SUBSTRT2; a file without them must be full frame.
         """
         ny, nx = pixels.shape[-2:]
-        if self.window is None:
+        if self.window is None or self._describes_stripes(pixels):
             return slice(0, ny), slice(0, nx)
+        window = self.window.region if isinstance(self.window, Stripes) else self.window
         x, y = self.keyword("SUBSTRT1"), self.keyword("SUBSTRT2")
         if x is None or y is None:
             if (ny, nx) not in ((2048, 2048), (1024, 1032)):
                 raise ReferenceFileError(f"{self.path}: keywords SUBSTRT1 and SUBSTRT2 are missing")
             x = y = 1
-        cut = tuple(slice(s.start - o + 1, s.stop - o + 1) for s, o in zip(self.window, (y, x), strict=True))
+        cut = tuple(slice(s.start - o + 1, s.stop - o + 1) for s, o in zip(window, (y, x), strict=True))
+        if ny == ROWS:  # the window does not count interleaved reference pixels; they are read with full frames only
+            cut = slice(0, ROWS), cut[1]
         if any(s.start < 0 or s.stop > n for s, n in zip(cut, (ny, nx), strict=True)):
-            rows, columns = self.window
+            rows, columns = window
             raise ReferenceFileError(
                 f"{self.path}: covers columns {x} to {x + nx - 1} and rows {y} to {y + ny - 1}, the exposure needs "
                 f"columns {columns.start + 1} to {columns.stop} and rows {rows.start + 1} to {rows.stop}"
             )
         return cut
+
+    def _describes_stripes(self, pixels):
+        corner = self.keyword("SUBSTRT2"), self.keyword("SUBSTRT1")
+        return isinstance(self.window, Stripes) and self.window.describes(corner, pixels.shape[-2:])
+
+    def _gather(self, array, pixels):
+        """Put the stripes of the exposure together from what was read of the detector."""
+        if not isinstance(self.window, Stripes) or self._describes_stripes(pixels):
+            return array
+        return self.window.gather(array)
 
 
 def _contents(path):
@@ -173,7 +203,12 @@ def _asdf_contents(path):
 
     with ignored(), datamodels.open(str(path)) as model:
         model.on_save(str(path))
-        hdus = fits_support.to_fits(model._instance, model._schema)
+        try:
+            hdus = fits_support.to_fits(model._instance, model._schema)
+        except ValueError:  # it holds what FITS has no place for, such as the traces of spectra
+            meta = model.meta
+            words = {"REFTYPE": meta.reftype, "INSTRUME": meta.instrument.name, "DETECTOR": meta.instrument.detector}
+            return {"PRIMARY": words}, {}, {}
         headers = {hdu.name or "PRIMARY": hdu.header for hdu in hdus}
         images = [hdu for hdu in hdus if isinstance(hdu, fits.ImageHDU) and hdu.data is not None]
         pixels = {hdu.name: InMemory(path, hdu.name, np.array(hdu.data)) for hdu in images}

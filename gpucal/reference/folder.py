@@ -5,6 +5,7 @@ from typing import Any
 
 from gpucal.errors import ConfigError, ReferenceFileError
 from gpucal.reference import pars
+from gpucal.stripes import Stripes
 
 ANY = {"", "N/A", "ANY", "GENERIC"}
 
@@ -47,12 +48,12 @@ class Folder:
         return None, "N/A"
 
     def provide(self, paths, watch=None):
-        """Return {path: why it cannot be used} of chosen files: an empty one, a folder has what it has."""
+        """Return {path: why it cannot be used} of files that were found: an empty one, a folder has what it has."""
         return {}
 
     def pars(self, exposure, pipeline, aliases):
         """Return {name: {parameter: value}} for a pipeline and its steps, from the pars-* files that fit."""
-        wanted = _wanted(exposure, by_filter=True) | {"EXP_TYPE": exposure.get("exposure.type"), "window": None}
+        wanted = _wanted(exposure, by_filter=True) | {"EXP_TYPE": exposure.meta.exposure.type, "window": None}
 
         def read_best(reftype, name):
             best = _best(self._files(reftype, wanted), wanted)
@@ -76,16 +77,17 @@ def _best(files, wanted):
 
 
 def _wanted(exposure, by_filter):
+    meta = exposure.meta
     wanted = {
-        "INSTRUME": exposure.get("instrument.name"),
-        "DETECTOR": exposure.get("instrument.detector"),
-        "SUBARRAY": exposure.get("subarray.name"),
-        "READPATT": exposure.get("exposure.readpatt"),
-        "DATE": f"{exposure.get('observation.date') or '9999-12-31'}T{exposure.get('observation.time') or '23:59:59'}",
-        "window": getattr(exposure, "window", None),
+        "INSTRUME": meta.instrument.name,
+        "DETECTOR": meta.instrument.detector,
+        "SUBARRAY": meta.subarray.name,
+        "READPATT": meta.exposure.readpatt,
+        "DATE": f"{meta.observation.date or '9999-12-31'}T{meta.observation.time or '23:59:59'}",
+        "window": getattr(exposure, "cut", None),
     }
     if by_filter:
-        wanted |= {"FILTER": exposure.get("instrument.filter"), "PUPIL": exposure.get("instrument.pupil")}
+        wanted |= {"FILTER": meta.instrument.filter, "PUPIL": meta.instrument.pupil}
     return wanted
 
 
@@ -109,11 +111,17 @@ def _contains(header, window):
     corner, size = header["corner"], header["size"]
     if None in (*corner, *size):
         return True
+    if isinstance(window, Stripes):
+        if window.describes(corner, size):
+            return True
+        window = window.region
     return all(c - 1 <= s.start and s.stop <= c - 1 + n for s, c, n in zip(window, corner, size, strict=True))
 
 
 def _rank(header, wanted, path):
-    area = [s.stop - s.start for s in wanted["window"]] if wanted["window"] else None
+    window = wanted["window"]
+    stripes = isinstance(window, Stripes)
+    area = list(window.shape) if stripes else [s.stop - s.start for s in window] if window else None
     return (
         list(header["size"]) == area and header["SUBARRAY"] == wanted["SUBARRAY"],
         list(header["size"]) == area,

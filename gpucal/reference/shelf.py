@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpucal import device as devices
 from gpucal.errors import ConfigError, ReferenceFileError
+from gpucal.irs2.geometry import require_rows
 from gpucal.reference.cache import ignore
 from gpucal.reference.file import Reference
 
@@ -22,6 +23,7 @@ class References:
         self.overrides = {reftype: _existing(reftype, path) for reftype, path in (overrides or {}).items() if path}
         self.library = library
         self.keep = keep
+        self.paths: dict[str, Path] = {}  # of the references used so far, by the names that products give them
         self._open: OrderedDict[tuple, Reference] = OrderedDict()
 
     @property
@@ -32,7 +34,7 @@ class References:
     def find(self, reftype, exposure, override=None):
         """Return (path, name) of the exposure's reference of a type, or (None, "N/A"); the file may have to be fetched.
 
-        exposure: a model, or the Header of one. override: a path that goes before all other sources.
+        exposure: a model, its outline will do. override: a path that goes before all other sources.
         ReferenceFileError if there should be one but is not; its text does not name the exposure.
         """
         chosen = _existing(reftype, override) if override else self.overrides.get(reftype)
@@ -41,7 +43,7 @@ class References:
         return (None, NONE) if self.library is None else self.library.find(reftype, exposure)
 
     def provide(self, paths, watch=ignore):
-        """Have files that were found at their places; return {path: why it cannot be used}."""
+        """Have files of the library that were found at their places; return {path: why it cannot be used}."""
         return self.library.provide(paths, watch) if self.library and paths else {}
 
     def get(self, reftype, exposure, override=None):
@@ -55,14 +57,16 @@ class References:
             raise ReferenceFileError(f"{exposure.source}: {error}") from error
         if troubles := self.provide([path] if name.startswith("crds://") else []):
             raise ReferenceFileError(f"{path.name}: {troubles[path]}")
+        if path is not None:
+            self.paths[name] = path
         exposure.note_reference(reftype, name)
         exposure.note_context(self.context, getattr(self.library, "version", None))
         return None if path is None else self.open(path, reftype, exposure)
 
     def open(self, path, reftype, exposure):
         """Return a reference file as an exposure needs it, opened once; ReferenceFileError if it cannot serve it."""
-        window = getattr(exposure, "window", None)
-        edges = window and tuple((s.start, s.stop) for s in window)
+        window = getattr(exposure, "cut", None)
+        edges = tuple((s.start, s.stop) for s in window) if isinstance(window, tuple) else window
         key = (str(path), path.stat().st_mtime_ns, reftype, edges)
         if key not in self._open:
             self._open[key] = Reference(path, reftype, window, self.device)
@@ -70,6 +74,7 @@ class References:
         self._open.move_to_end(key)
         reference = self._open[key]
         reference.require_same_detector(exposure)
+        require_rows(reference, exposure)
         self._make_room(besides=key)
         return reference
 

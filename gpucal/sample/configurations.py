@@ -1,4 +1,4 @@
-"""The fifteen ways of observing that can be simulated: instrument, detector, optics, window and readout.
+"""The seventeen ways of observing that can be simulated: instrument, detector, optics, window and readout.
 
 Values are representative of the real instruments, not copies of the calibration reference system's.
 """
@@ -138,6 +138,16 @@ CONFIGURATIONS = {
         _nis, subarray="SUB64", corner=(1985, 900), shape=(64, 64), noutputs=1, frame_time=0.05016
     ),
     "nrs_full": _nrs1,
+    # One output, reference pixels at the left and at the right.
+    "nrs_allslits": replace(
+        _nrs1, exp_type="NRS_FIXEDSLIT", subarray="ALLSLITS", corner=(897, 1), shape=(256, 2048), noutputs=1,
+        frame_time=5.49132,
+    ),
+    # One output, no reference pixels: the outermost columns serve as such.
+    "nrs_sub512": replace(
+        _nrs1, exp_type="NRS_BRIGHTOBJ", subarray="SUB512", corner=(1002, 1041), shape=(32, 512), noutputs=1,
+        frame_time=0.22556,
+    ),
     # Reference pixels interleaved with the normal ones: 3200 rows in the file.
     "nrs_irs2": _nrs1_irs2,
     "nrs2_irs2": replace(_nrs1_irs2, detector="NRS2", axes=(-2, -1), readpatt="NRSIRS2"),

@@ -1,11 +1,12 @@
-"""Cosmic rays: hits and tracks of single particles, and snowballs, round events that saturate their core."""
+"""Cosmic rays: hits and tracks of single particles, snowballs that saturate their core, and faint wide showers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 TRACK_LENGTHS = [1, 1, 1, 2, 3, 5, 12]  # pixels; all equally likely
 FEWEST = 4  # in an integration, however short
+SHOWERS = np.array([(8, 0.4, 0, 30), (30, 1, np.pi, 80)])  # smallest and largest: pixels, axis ratio, angle, electrons
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,13 @@ class CosmicRays:
     """What struck the window during an exposure, in order of integration and frame.
 
     hits: (nhits, 5) integration, frame, y, x, electrons; snowballs: (n, 5) integration, frame, y, x, radius in pixels;
-    all zero-based, frames dropped between groups counted.
+    showers: (n, 8) integration, frame, y, x, semi-major axis in pixels, axis ratio, its angle from x to y in radians,
+    electrons per pixel; all zero-based, frames dropped between groups counted.
     """
 
     hits: np.ndarray
     snowballs: np.ndarray
+    showers: np.ndarray = field(default_factory=lambda: np.empty((0, 8)))
 
     @classmethod
     def draw(cls, random, readout, blind, rate, nsnowballs):
@@ -37,6 +40,17 @@ class CosmicRays:
         ]
         return cls(_in_order(np.concatenate(hits)), _in_order(np.array(snowballs, float).reshape(-1, 5)))
 
+    def with_showers(self, random, readout, blind, nshowers):
+        """Return the same with a number of showers per integration."""
+        ny, nx = blind.shape
+        low, high = np.concatenate([[(0, 0), (ny, nx)], SHOWERS], axis=1)
+        showers = [
+            (i, random.integers(1, max(2, readout.frames)), *random.uniform(low, high))
+            for i in range(readout.nints)
+            for _ in range(nshowers)
+        ]
+        return replace(self, showers=_in_order(np.array(showers, float).reshape(-1, 8)))
+
     def strike(self, charge, blind, integration, frames):
         """Add the charge (ny, nx), electron, of what strikes during a range of frames."""
         hits = _during(self.hits, integration, frames)
@@ -44,6 +58,8 @@ class CosmicRays:
         np.add.at(charge, (y, x), hits[:, 4].astype("f4"))
         for _, _, y0, x0, radius in _during(self.snowballs, integration, frames):
             _add_snowball(charge, blind, y0, x0, radius)
+        for _, _, *shower in _during(self.showers, integration, frames):
+            _add_shower(charge, blind, *shower)
 
 
 def _hits(random, integration, frames, blind, count):
@@ -76,6 +92,14 @@ def _add_snowball(charge, blind, y0, x0, radius):
     core, disc = 4e5 * np.exp(-((2 * distance) ** 4)), 3e4 * (distance < 1)
     halo = 600 * np.exp(-((distance / 1.3) ** 2))
     charge[rows, columns] += ((core + disc + halo) * ~blind[rows, columns]).astype("f4")
+
+
+def _add_shower(charge, blind, y0, x0, radius, ratio, angle, electrons):
+    """Add the same charge to all pixels of an ellipse."""
+    y, x = np.ogrid[: charge.shape[0], : charge.shape[1]]
+    along = (x - x0) * np.cos(angle) + (y - y0) * np.sin(angle)
+    across = (y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)
+    charge[(np.hypot(along, across / ratio) < radius) & ~blind] += np.float32(electrons)
 
 
 def _in_order(events):

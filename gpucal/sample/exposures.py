@@ -9,6 +9,7 @@ from gpucal.sample import metadata
 from gpucal.sample.configurations import configured
 from gpucal.sample.cosmic_rays import CosmicRays
 from gpucal.sample.detector import Detector
+from gpucal.sample.interference import Interference
 from gpucal.sample.pointing import Pointing
 from gpucal.sample.ramps import expose
 from gpucal.sample.readout import Readout
@@ -19,22 +20,26 @@ from gpucal.sample.streams import stream
 DITHERS = [(0, 0), (1.31, 0.87), (-0.93, 1.72), (0.58, -1.46), (2.2, 2.1), (-2.1, -0.6), (1.1, -2.4), (-1.7, 2.6)]
 DITHER_SCALE = 0.0311  # arcsec per pixel
 DITHER_ROLL = 0.002  # degrees from exposure to exposure
+SNOWBALLS = 3  # per integration of a near-infrared full frame
 BRIGHTEST_RAYS = 20  # at most so many times the rate of cosmic rays in short exposures
 
 
 def make_exposures(
     configuration, folder, *, ngroups=10, nints=1, exposures=1, seed=1, detector_seed=1, readpatt=None,
-    frame_divisor=None, dithers=False, pointing_error=0.03, cr_rate=1.5e-5, snowballs=3, zeroframe="auto", tag=None,
+    frame_divisor=None, dithers=False, pointing_error=0.03, cr_rate=1.5e-5, snowballs="auto", showers=0,
+    zeroframe="auto", tag=None, interference=0.0,
 ):  # fmt: skip
     """Write jw..._uncal.fits for a configuration, with jw..._truth.npz beside each, and return the exposures' paths.
 
     seed fixes the sky and all noise, detector_seed the detector, which must be the references'. dithers: move between
     exposures; pointing_error is then the rms error of the header's pointing, arcsec. cr_rate: hits per pixel and
-    second. snowballs: per integration of a near-infrared full frame. zeroframe: True, False or "auto". frame_divisor:
-    FRMDIVSR, if it is to differ from NFRAMES. tag: added to the files' names.
+    second. snowballs, showers: per integration; "auto": 3 in near-infrared full frames. zeroframe: True, False or
+    "auto". frame_divisor: FRMDIVSR, if it is to differ from NFRAMES. tag: added to the files' names. interference: DN,
+    of the strongest wave that MIRI picks up.
 
     The truth: rate (ny, nx) electron/s of light and dark current; hits (n, 5) integration, frame, y, x, electrons;
-    snow (n, 5) integration, frame, y, x, radius; pointing_error (2) arcsec to the east and the north.
+    snow (n, 5) integration, frame, y, x, radius; showers (n, 8) integration, frame, y, x, semi-major axis, axis ratio,
+    angle, electrons per pixel; pointing_error (2) arcsec to the east and the north.
     ConfigError for an unknown configuration or read pattern.
     """
     chosen = configured(configuration)
@@ -51,11 +56,16 @@ def make_exposures(
 
         rate = _rate(chosen, detector, true, seed)
         rays = _cosmic_rays(chosen, detector, readout, random, cr_rate, snowballs)
-        counts, zero = expose(chosen, detector, rate, readout, rays, (seed, index))
+        if showers:
+            blind = detector.reference[chosen.window]
+            rays = rays.with_showers(stream(seed, "showers", index), readout, blind, showers)
+        waves = Interference(chosen, readout, interference) if interference else None
+        counts, zero = expose(chosen, detector, rate, readout, rays, (seed, index), waves)
 
         path = folder / f"{metadata.product_name(chosen, index, tag)}_uncal.fits"
         _write(path, counts, zero, chosen, readout, stated, index, exposures, dithers)
-        truth = {"rate": rate, "hits": rays.hits, "snow": rays.snowballs, "pointing_error": error}
+        truth = {"rate": rate, "hits": rays.hits, "snow": rays.snowballs}
+        truth |= {"showers": rays.showers, "pointing_error": error}
         np.savez(truth_path(path), **truth)
         paths.append(path)
     return paths
@@ -75,8 +85,8 @@ def _rate(configuration, detector, pointing, seed):
 
 
 def _cosmic_rays(configuration, detector, readout, random, rate, snowballs):
-    if not configuration.is_full or configuration.miri:
-        snowballs = 0
+    if snowballs == "auto":
+        snowballs = SNOWBALLS if configuration.is_full and not configuration.miri else 0
     blind = detector.reference[configuration.window]
     return CosmicRays.draw(random, readout, blind, rate * min(configuration.brightness, BRIGHTEST_RAYS), snowballs)
 

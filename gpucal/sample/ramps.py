@@ -22,12 +22,14 @@ FLOOR_FRACTION = 2e-5  # of the pixels read 0 in some groups
 
 
 def expose(
-    configuration: Configuration, detector: Detector, rate, readout: Readout, cosmic_rays: CosmicRays, key
+    configuration: Configuration, detector: Detector, rate, readout: Readout, cosmic_rays: CosmicRays, key,
+    interference=None,
 ):  # fmt: skip
     """Return the counts of an exposure, and its zero frames or None.
 
-    rate: (ny, nx) float32, electron/s. key: numbers that fix the noise. Returns (nints, ngroups, ny, nx) and
-    (nints, ny, nx), uint16 DN; counts of NIRSpec's IRS2 readout have 3200 rows, their zero frames 2048.
+    rate: (ny, nx) float32, electron/s. key: numbers that fix the noise. interference: an Interference, or None.
+    Returns (nints, ngroups, ny, nx) and (nints, ny, nx), uint16 DN; counts of NIRSpec's IRS2 readout have 3200 rows,
+    their zero frames 2048.
     """
     ny, nx = configuration.shape
     normal = irs2_normal(configuration.detector) if configuration.irs2 else slice(None)
@@ -45,7 +47,10 @@ def expose(
             for group, place, frames in readout.reads():
                 cosmic_rays.strike(charge, blind, integration, frames)
                 target = counts[integration, group] if place == readout.nframes - 1 else None
-                read = partial(_read, _light_of(frames, configuration.miri), next(drifts), place, total, target)
+                drift = next(drifts)
+                if interference:
+                    drift += interference.frame(integration, frames.stop - 1)
+                read = partial(_read, _light_of(frames, configuration.miri), drift, place, total, target)
                 _in_parallel(pool, strips, read)
                 if zeroframe is not None and group == place == 0:
                     zeroframe[integration] = (total if target is None else target)[normal]

@@ -13,6 +13,7 @@ from gpucal.sample import (
     references_irs2,
     references_miri,
     references_optics,
+    references_sirs,
 )
 from gpucal.sample.configurations import configured
 from gpucal.sample.detector import Detector
@@ -21,8 +22,9 @@ from gpucal.sample.readout import Readout
 from gpucal.sample.request import Request
 
 USEAFTER = "2020-01-01T00:00:00"
-ASDF = {"emicorr", "distortion", "filteroffset", "abvegaoffset"}  # all others are FITS
-WHOLE = {"rscd", "emicorr", "refpix", "photom", "distortion", "filteroffset", "apcorr", "abvegaoffset"}  # no pixels
+ASDF = {"sirskernel", "emicorr", "distortion", "filteroffset", "abvegaoffset"}  # all others are FITS
+# Without pixels:
+WHOLE = {"rscd", "emicorr", "refpix", "sirskernel", "photom", "distortion", "filteroffset", "apcorr", "abvegaoffset"}
 
 # A maker is named like its reference type; it returns a data model, or None where the instrument has no such file.
 MAKERS = {
@@ -40,6 +42,7 @@ MAKERS = {
         references_miri.rscd,
         references_miri.emicorr,
         references_irs2.refpix,
+        references_sirs.sirskernel,
         references_optics.flat,
         references_optics.photom,
         references_optics.area,

@@ -74,7 +74,12 @@ def linearity(request: Request):
     np.multiply(detector.curve, c2, out=coeffs[2])
     np.multiply(detector.curve, c3, out=coeffs[3])
     coeffs[4] = c4
-    inverse = {"inv_coeffs": request.cut("linearity", _inverse(coeffs))} if request.inverse_linearity else {}
+    inverse = {}
+    if request.inverse_linearity:
+        terms = _inverse(coeffs)
+        terms[3][request.bad("readnoise_nan")] = np.nan  # where nothing else is wrong
+        terms[(1, *request.bad("gain_nan"))] = 0
+        inverse = {"inv_coeffs": request.cut("linearity", terms)}
     if request.configuration.miri:
         _shift(coeffs, detector.bias)
     coeffs[:, detector.reference] = np.array([[0], [1], [0], [0], [0]])

@@ -3,20 +3,13 @@
 import numpy as np
 from stdatamodels.jwst import datamodels
 
+from gpucal.sample.interference import CLOCKS, wave_at
 from gpucal.sample.ramps import MIRI_DECAY, MIRI_EXCESS, MIRI_PEDESTALS
 from gpucal.sample.request import Request
 from gpucal.sample.sky import BACKGROUND
 
 GROUPS_SKIPPED = 1  # by the RSCD step, at the start of the first integration; one more in full frames
 SUBARRAYS = "FULL", "SUB64", "BRIGHTSKY", "SUB256", "SLITLESSPRISM"
-# Name of a case of the EMI correction -> ten-microsecond clocks per row and per frame.
-CLOCKS = {
-    "FULL_FAST": (271, 277504),
-    "FULL_SLOW": (2333, 2388992),
-    "SUB64": (28, 8512),
-    "BRIGHTSKY": (162, 86528),
-    "SUB256": (96, 29952),
-}
 
 
 def reset(request: Request):
@@ -74,5 +67,4 @@ def emicorr(request: Request):
 
 
 def _wave(length):
-    phase = 2 * np.pi * np.arange(length) / length
-    return (np.sin(phase) + 0.3 * np.sin(2 * phase + 1)).tolist()
+    return wave_at(2 * np.pi * np.arange(length) / length).tolist()

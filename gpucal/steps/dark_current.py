@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from gpucal.device import array_module, nan_to_zero
+from gpucal.dark_file import write_dark
+from gpucal.device import array_module, nan_to_zero, to_host
 from gpucal.errors import ReferenceFileError, Skip
 from gpucal.kernel import kernel
 from gpucal.step import Step
@@ -16,6 +17,7 @@ from gpucal.step import Step
 class DarkCurrent(Step):
     """Subtract a dark ramp, its frames averaged like the exposure's; keep the mean dark current for the noise."""
 
+    dark_output: str | None = None  # FITS file that takes the dark as it was subtracted
     average_dark_current: float | None = None  # electron/s; replaces the reference's own value
 
     status: ClassVar[str] = "dark_sub"
@@ -28,14 +30,29 @@ class DarkCurrent(Step):
             raise Skip(f"NFRAMES or GROUPGAP of {dark.path.name} exceeds the exposure's")
         several = len(dark.shape()) == 4  # MIRI: one dark for each of the first integrations
         used = dark.shape()[0] if several else 1
+        # As in the official pipeline darks are averaged for as many integrations as the exposure has; the rest is 0.
+        made = used if _pattern(dark) == pattern else min(used, ramp.nints)
         first = ramp.meta.exposure.integration_start or 1
         for integration in range(nints):
-            which = integration if integration < used and first == 1 else used - 1
-            ramp.data[integration] -= matched(dark, which, ngroups, *pattern)
+            number = ramp.first + integration
+            which = number if number < used and first == 1 else used - 1
+            if which < made:
+                ramp.data[integration] -= matched(dark, which, ngroups, *pattern)
         for flags in dark.dq[:, 0] if several else [dark.dq]:
             ramp.pixeldq |= flags
         ramp.average_dark_current = self._mean_current(ramp, dark)
+        if self.dark_output:
+            whole = max(ngroups, dark.shape()[-3]) if _pattern(dark) == pattern else ngroups
+            planes = [to_host(matched(dark, which, whole, *pattern)) for which in range(made)]
+            data = np.zeros((used, *planes[0].shape), "f4")
+            data[:made] = planes
+            write_dark(self.dark_output, dark, data if several else data[0], *pattern)
         return ramp
+
+    @property
+    def scope(self):
+        """An integration; the exposure, if the dark is to be written."""
+        return "exposure" if self.dark_output else "integration"
 
     def _mean_current(self, ramp, dark):
         """Return the mean dark current of every pixel, electron/s.

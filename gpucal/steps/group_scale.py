@@ -1,6 +1,7 @@
 """Group scale: repair groups whose frames were averaged on board with the wrong divisor."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gpucal.errors import Skip
 from gpucal.step import Step
@@ -12,6 +13,9 @@ class GroupScale(Step):
 
     On board, averages are bit shifts: the divisor is a power of two even if the number of frames is not.
     """
+
+    scope: ClassVar = "integration"
+    takes: ClassVar = ("superstripes",)
 
     def process(self, ramp):
         """Scale the groups; the zero frame is a single frame and stays."""

@@ -9,15 +9,27 @@ from typing import ClassVar
 import numpy as np
 
 from gpucal.device import array_module
+from gpucal.differences import (
+    BAD,
+    clipping_limits,
+    differences,
+    median_of,
+    noise_of,
+    part,
+    pixel_chunks,
+    ratio_of,
+    scatter,
+)  # fmt: skip
 from gpucal.dq import GROUP, PIXEL
 from gpucal.errors import Skip
+from gpucal.groups import flagged_throughout, unused_groups
 from gpucal.kernel import kernel
+from gpucal.large_events.showers import find_showers
+from gpucal.large_events.snowballs import flag_snowballs
 from gpucal.step import Step
 
-FEW = 64  # differences that a kernel keeps without scratch memory; the same as in kernels/differences.cuh
-SCRATCH = 64 * 2**20  # bytes
 CLIPPING_ROUNDS = 5
-BAD = GROUP.DO_NOT_USE | GROUP.SATURATED
+FEWEST_FOR_SHOWERS = 10  # differences
 
 
 @dataclass(frozen=True)
@@ -35,55 +47,93 @@ class Jump(Step):
     after_jump_flag_time1: float = 0.0  # s; ... flag the groups within this time after them
     after_jump_flag_dn2: float = 0.0  # DN; a second such setting
     after_jump_flag_time2: float = 0.0  # s
+    expand_large_events: bool = False  # look for snowballs, in near-infrared detectors
+    min_sat_area: float = 1.0  # pixels; of the saturated core of a snowball
+    min_jump_area: float = 5.0  # pixels; of its jumps
+    expand_factor: float = 2.0  # the minor axis of the ellipse that is flagged, relative to that of the jumps
+    use_ellipses: bool = False  # accepted; they always are
+    sat_required_snowball: bool = True  # False: all large jumps are snowballs
+    min_sat_radius_extend: float = 2.5  # pixels; the minor axis of a core from which on it is flagged, and widened
+    sat_expand: int = 2  # pixels; on each side of a core
+    edge_size: int = 25  # pixels; so near an edge of the detector no core is needed
+    mask_snowball_core_next_int: bool = True  # flag cores in the next integration too
+    snowball_time_masked_next_int: int = 4000  # s; for so long
+    find_showers: bool = False  # look for showers, in MIRI
+    max_shower_amplitude: float = 4.0  # DN/s; accepted, the official pipeline always takes 6, and electrons
+    extend_snr_threshold: float = 1.2  # sigma; smoothed differences from which on they may be a shower
+    extend_min_area: int = 90  # pixels; of a shower
+    extend_inner_radius: float = 1.0  # pixels; of the ring over which differences are averaged
+    extend_outer_radius: float = 2.6  # pixels; by how much its outer radius is larger
+    extend_ellipse_expand_ratio: float = 1.1  # the minor axis of the ellipse that is flagged, relative to the shower's
+    time_masked_after_shower: float = 15.0  # s; groups so long after a shower are flagged too
     min_diffs_single_pass: int = 10  # differences per integration from which all jumps are found at once
+    max_extended_radius: int = 200  # pixels; the largest semi-axis that is flagged
     minimum_groups: int = 3  # accepted; the official pipeline always takes 3
     minimum_sigclip_groups: int = 100  # integrations (or groups) from which outliers are clipped instead
     only_use_ints: bool = True  # clip the same difference of all integrations, not all differences
 
     required: ClassVar = ("gain", "readnoise")
 
+    @property
+    def scope(self):
+        """Some rows of all integrations; the exposure, where regions or the median gain matter."""
+        wide = self.expand_large_events or self.find_showers or self.after_jump_flag_time1 or self.after_jump_flag_time2
+        return "exposure" if wide else "rows"
+
     def process(self, ramp, gain, readnoise):
-        """Set the flags, and note the rate of hits."""
+        """Set the flags, and note the rates of hits and of large events."""
         nints, ngroups, ny, nx = ramp.shape
         if ngroups <= 2:
             raise Skip("two groups or fewer")
+        group_time = ramp.need("exposure.group_time")
         ramp.pixeldq |= unusable_gain(gain)
-        unused = flagged_throughout(ramp.groupdq, GROUP.DO_NOT_USE)
+        unused = unused_groups(ramp)
         usable = ngroups - unused.sum(axis=1).max()
         total = nints * ngroups - unused.sum()
 
         clipped = (nints if self.only_use_ints else total) >= self.minimum_sigclip_groups
-        if usable < 3 and not clipped:
-            found = -99  # what the official pipeline counts when it does not look
+        judged = usable >= 3 or clipped
+        if judged:
+            self._flag_hits(ramp, gain, readnoise, usable, clipped)
+            found = self._flag_around(ramp, gain, readnoise, group_time)
+            if ramp.whole:  # the other rows' jumps count too
+                found, ny = ramp.whole.add("jumps", found), ramp.whole.shape[2]
         else:
-            shared = (ramp.data, ramp.groupdq, gain.data)
-            nframes = ramp.need("exposure.nframes")
-            if clipped:
-                self._clip(ramp, gain.data)
-            elif usable - 1 >= self.min_diffs_single_pass:
-                for start, scratch in pixel_chunks(ramp):
-                    flag_jumps_at_once(
-                        *shared,
-                        readnoise.data,
-                        scratch,
-                        start=start,
-                        nframes=nframes,
-                        threshold=self.rejection_threshold,
-                    )
-            else:
-                for start, scratch in pixel_chunks(ramp):
-                    flag_jumps(
-                        *shared, readnoise.data, scratch, start=start, nframes=nframes, four=self.rejection_threshold,
-                        three=self.four_group_rejection_threshold, two=self.three_group_rejection_threshold,
-                    )  # fmt: skip
-            found = self._flag_around(ramp, gain, readnoise, nframes)
+            found = -99  # what the official pipeline counts when it does not look
+            drop_unused_jumps(ramp.groupdq)
+
+        events = 0
+        if self.expand_large_events:
+            events = flag_snowballs(ramp.groupdq, self, group_time)
+            total = nints * ngroups - flagged_throughout(ramp.groupdq, GROUP.DO_NOT_USE).sum()
+        if self.find_showers:
+            enough = total - nints >= FEWEST_FOR_SHOWERS
+            events = find_showers(ramp, gain, readnoise, self, BAD if judged else 0) if enough else 0
 
         groups = total - nints
         if groups >= 1:
-            seconds = ramp.need("exposure.group_time") * groups
-            ramp.meta.exposure.primary_cosmic_rays = float(1000 * found / (seconds * ny * nx))
-            ramp.meta.exposure.extended_emission_events = 0.0
+            rate = group_time * groups * (ny * nx)
+            ramp.meta.exposure.primary_cosmic_rays = float(1000 * found / rate)
+            ramp.meta.exposure.extended_emission_events = float(1e6 * events / rate)
         return ramp
+
+    def _flag_hits(self, ramp, gain, readnoise, usable, clipped):
+        """Flag the differences that are too large, by the method for so many usable groups."""
+        nframes = ramp.need("exposure.nframes")
+        shared = (ramp.data, ramp.groupdq, gain.data, readnoise.data)
+        if clipped:
+            self._clip(ramp, gain.data)
+        elif usable - 1 >= self.min_diffs_single_pass:
+            for start, scratch in pixel_chunks(ramp):
+                flag_jumps_at_once(
+                    *shared, scratch, start=start, nframes=nframes, threshold=self.rejection_threshold
+                )  # fmt: skip
+        else:
+            for start, scratch in pixel_chunks(ramp):
+                flag_jumps(
+                    *shared, scratch, start=start, nframes=nframes, four=self.rejection_threshold,
+                    three=self.four_group_rejection_threshold, two=self.three_group_rejection_threshold,
+                )  # fmt: skip
 
     def _clip(self, ramp, gain):
         xp = array_module(ramp.data)
@@ -95,16 +145,24 @@ class Jump(Step):
                 rounds=CLIPPING_ROUNDS,
             )  # fmt: skip
         # As in the official pipeline: where a whole group is jumps, they are taken back.
+        if ramp.whole:
+            return
         for i, g in zip(*np.nonzero(flagged_throughout(ramp.groupdq, GROUP.JUMP_DET | GROUP.DO_NOT_USE)), strict=True):
             plane = ramp.groupdq[i, g]
             plane[...] = xp.where(plane == GROUP.JUMP_DET, xp.uint8(0), plane)
 
-    def _flag_around(self, ramp, gain, readnoise, nframes):
+    def _flag_around(self, ramp, gain, readnoise, group_time):
         """Flag the neighbours of large jumps and the groups after them; return how many jumps there were before."""
         xp = array_module(ramp.data)
         nints, ngroups, ny, nx = ramp.shape
+        nframes = ramp.need("exposure.nframes")
         spreading = xp.empty((nints, -(-ngroups // 32), ny, nx), "u4")
         jumps = xp.zeros(1, "u4")
+        neighbours = 0  # jumps in rows that are there for their neighbours only
+        if ramp.whole:
+            rows = ramp.whole.rows
+            beside = ramp.groupdq[:, :, : rows.start], ramp.groupdq[:, :, rows.stop :]
+            neighbours = sum(int(xp.count_nonzero(part & GROUP.JUMP_DET)) for part in beside)
         for start, scratch in pixel_chunks(ramp):
             find_spreading(
                 ramp.data, ramp.groupdq, gain.data, readnoise.data, scratch, spreading, jumps, start=start,
@@ -113,7 +171,6 @@ class Jump(Step):
         if self.flag_4_neighbors:
             flag_neighbors(ramp.groupdq, spreading, nx=nx)
 
-        group_time = ramp.need("exposure.group_time")
         groups = [int(time // group_time) for time in (self.after_jump_flag_time1, self.after_jump_flag_time2)]
         if any(groups):
             middle = gain.made("median", lambda: np.float32(float(xp.nanmedian(gain.data))))
@@ -123,7 +180,7 @@ class Jump(Step):
                     ramp.data, ramp.groupdq, gain.data, scratch, start=start, size1=sizes[0], groups1=groups[0],
                     size2=sizes[1], groups2=groups[1],
                 )  # fmt: skip
-        return int(jumps[0])
+        return int(jumps[0]) - neighbours
 
 
 def unusable_gain(gain):
@@ -133,54 +190,33 @@ def unusable_gain(gain):
     return gain.made("unusable", lambda: ~(gain.data > 0) * flag)
 
 
-def flagged_throughout(groupdq, flag):
-    """Tell, for each integration and group, whether every pixel has one of the bits of flag: (nints, ngroups) bool."""
-    from gpucal.device import to_host
-
-    nints, ngroups, ny, nx = groupdq.shape
-    result = to_host(groupdq[:, :, ny // 2, nx // 2] & flag != 0).copy()  # one pixel spares looking at most groups
-    for i, g in zip(*np.nonzero(result), strict=True):
-        result[i, g] = bool((groupdq[i, g] & flag).all())
-    return result
-
-
-def pixel_chunks(ramp, few=FEW):
-    """Yield (first pixel, scratch memory for the differences of some pixels) until all pixels are served.
-
-    Up to `few` differences need no scratch memory, and all pixels come at once.
-    """
-    xp = array_module(ramp.data)
-    nints, ngroups, ny, nx = ramp.shape
-    differences = nints * (ngroups - 1)
-    if differences <= few:
-        yield 0, xp.empty((ny * nx, 0), "f4")
-        return
-    count = min(ny * nx, max(1, SCRATCH // (4 * differences)))
-    scratch = xp.empty((count, differences), "f4")
-    for start in range(0, ny * nx, count):
-        yield start, scratch[: ny * nx - start]
+def drop_unused_jumps(groupdq):
+    """Take the jump flags back from groups that are not used anyway, in place."""
+    xp = array_module(groupdq)
+    for flags in groupdq:
+        flags &= xp.where(flags & BAD != 0, xp.uint8(~GROUP.JUMP_DET & 0xFF), xp.uint8(0xFF))
 
 
 @kernel
 def flag_jumps(ramp, groupdq, gain, readnoise, scratch, start, nframes, four, three, two):
     """Flag the largest outlier among the sizes of a pixel's differences, again and again until none is left."""
-    here = _part(groupdq, start, scratch)
-    size = np.abs(_differences(ramp, groupdq, gain, start, scratch)).astype("f8")
+    here = part(groupdq, start, scratch)
+    size = np.abs(differences(ramp, groupdq, gain, start, scratch)).astype("f8")
     shape, size = size.shape, size.reshape(-1, size.shape[-1])
-    noise = _noise(gain, readnoise, start, scratch)
+    noise = noise_of(gain, readnoise, start, scratch)
     flagged = np.zeros(size.shape, bool)
     active, again = np.arange(size.shape[1]), False
     while active.size:
         s = size[:, active]
         left = (~np.isnan(s)).sum(axis=0)
         largest = np.fmax.reduce(s, axis=0)
-        median = _median(np.where((left >= 4) & (s == largest), np.nan, s))
+        median = median_of(np.where((left >= 4) & (s == largest), np.nan, s))
         median = np.where(left == 2, np.fmin.reduce(s, axis=0), np.where(left < 2, np.nan, median))
         if again:
             median = median.astype("f4").astype("f8")
         excess = np.abs((s - median).astype("f4"))
         largest = np.fmax.reduce(excess, axis=0)
-        ratio = largest / _scatter(median, noise[active], nframes)
+        ratio = largest / scatter(median, noise[active], nframes)
         hit = ratio > np.where(left >= 4, four, np.where(left == 3, three, two))
         new = hit & (excess == largest)
         flagged[:, active] |= new
@@ -192,32 +228,19 @@ def flag_jumps(ramp, groupdq, gain, readnoise, scratch, start, nframes, four, th
 @kernel
 def flag_jumps_at_once(ramp, groupdq, gain, readnoise, scratch, start, nframes, threshold):
     """Flag every difference that is too far from the pixel's median difference."""
-    here = _part(groupdq, start, scratch)
-    difference, ratio = _ratio(ramp, groupdq, gain, readnoise, scratch, start, nframes)
+    here = part(groupdq, start, scratch)
+    difference, ratio = ratio_of(ramp, groupdq, gain, readnoise, scratch, start, nframes)
     here[:, 1:] |= ((ratio > threshold) & np.isfinite(difference)) * np.uint8(GROUP.JUMP_DET)
 
 
 @kernel
 def clip_jumps(ramp, groupdq, gain, scratch, start, nsets, threshold, rounds):
     """Flag outliers among the same difference of all integrations (or all differences), clipped a few times."""
-    here = _part(groupdq, start, scratch)
-    difference = _differences(ramp, groupdq, gain, start, scratch).astype("f8")
+    here = part(groupdq, start, scratch)
+    difference = differences(ramp, groupdq, gain, start, scratch).astype("f8")
     nints, ndiffs, npix = difference.shape
     values = difference if nsets > 1 else difference.reshape(nints * ndiffs, 1, npix)
-    kept = np.isfinite(values)
-    low, high = np.full(values.shape[1:], -np.inf), np.full(values.shape[1:], np.inf)
-    done = ~kept.any(axis=0)
-    for _ in range(rounds):
-        count = np.maximum(kept.sum(axis=0), 1)
-        inside = np.where(kept, values, 0.0)
-        mean = np.add.accumulate(inside, axis=0)[-1] / count
-        squares = np.where(kept, (values - mean) * (values - mean), 0.0)
-        reach = threshold * np.sqrt(np.add.accumulate(squares, axis=0)[-1] / count)
-        middle = _median(np.where(kept, values, np.nan))
-        low, high = np.where(done, low, middle - reach), np.where(done, high, middle + reach)
-        still = kept & (values >= low) & (values <= high)
-        done |= (still.sum(axis=0) == kept.sum(axis=0)) | ~still.any(axis=0)
-        kept = np.where(done, kept, still)
+    low, high = clipping_limits(values, threshold, rounds)
     outside = np.isfinite(values) & ((values < low) | (values > high))
     usable = here[:, 1:] & BAD == 0
     here[:, 1:] |= (outside.reshape(difference.shape) & usable) * np.uint8(GROUP.JUMP_DET)
@@ -226,10 +249,10 @@ def clip_jumps(ramp, groupdq, gain, scratch, start, nsets, threshold, rounds):
 @kernel
 def find_spreading(ramp, groupdq, gain, readnoise, scratch, spreading, jumps, start, nframes, least, most):
     """Set one bit for each jump that reaches its neighbours; count all jumps; drop those of unused groups."""
-    here, bits = _part(groupdq, start, scratch), _part(spreading, start, scratch)
+    here, bits = part(groupdq, start, scratch), part(spreading, start, scratch)
     is_jump = here & GROUP.JUMP_DET != 0
     jumps += np.uint32(is_jump.sum())
-    _, ratio = _ratio(ramp, groupdq, gain, readnoise, scratch, start, nframes)
+    _, ratio = ratio_of(ramp, groupdq, gain, readnoise, scratch, start, nframes)
     here[is_jump & (here & BAD != 0)] &= np.uint8(~GROUP.JUMP_DET & 0xFF)
     reaches = is_jump[:, 1:] & (ratio > least) & (ratio < most)
     bits[...] = 0
@@ -256,51 +279,12 @@ def flag_neighbors(groupdq, spreading, nx):
 @kernel
 def flag_after_jumps(ramp, groupdq, gain, scratch, start, size1, groups1, size2, groups2):
     """Flag the groups that follow a large jump."""
-    here = _part(groupdq, start, scratch)
-    difference = _differences(ramp, groupdq, gain, start, scratch).astype("f8")
-    size = difference - _median(difference.reshape(-1, difference.shape[-1]))
+    here = part(groupdq, start, scratch)
+    difference = differences(ramp, groupdq, gain, start, scratch).astype("f8")
+    size = difference - median_of(difference.reshape(-1, difference.shape[-1]))
     until = np.zeros(size[:, 0].shape, int)
     for g in range(1, here.shape[1]):
         for least, groups in ((size1, groups1), (size2, groups2)):
             large = (here[:, g] & GROUP.JUMP_DET != 0) & (size[:, g - 1] >= least)
             until = np.where(large, np.maximum(until, g + groups), until)
         here[:, g] |= ((g <= until) & (here[:, g] & BAD == 0)) * np.uint8(GROUP.JUMP_DET)
-
-
-def _part(array, start, scratch):
-    """The pixels that scratch serves, as a view with one pixel axis."""
-    return array.reshape(*array.shape[:2], -1)[..., start : start + len(scratch)]
-
-
-def _differences(ramp, groupdq, gain, start, scratch):
-    """Differences of consecutive groups, electron, float32; NaN where one of the two is not used."""
-    electrons = _part(ramp, start, scratch) * gain.reshape(-1)[start : start + len(scratch)]
-    electrons[_part(groupdq, start, scratch) & BAD != 0] = np.nan
-    return np.diff(electrons, axis=1)
-
-
-def _noise(gain, readnoise, start, scratch):
-    """The square of the read noise of the difference of two frames, electron^2."""
-    noise = readnoise.reshape(-1)[start : start + len(scratch)] * gain.reshape(-1)[start : start + len(scratch)]
-    return (noise * noise).astype("f8")
-
-
-def _scatter(median, noise, nframes):
-    sigma = np.sqrt(np.abs(median) + noise / nframes)
-    return np.where(sigma == 0, np.nan, sigma)
-
-
-def _ratio(ramp, groupdq, gain, readnoise, scratch, start, nframes):
-    """The differences, and how far they are from their pixel's median in units of the expected scatter."""
-    difference = _differences(ramp, groupdq, gain, start, scratch).astype("f8")
-    median = _median(difference.reshape(-1, difference.shape[-1]))
-    return difference, np.abs(difference - median) / _scatter(median, _noise(gain, readnoise, start, scratch), nframes)
-
-
-def _median(values):
-    """The median along the first axis of what is not NaN; NaN where nothing is left."""
-    ordered = np.sort(values, axis=0)
-    count = (~np.isnan(values)).sum(axis=0)
-    upper = np.take_along_axis(ordered, np.minimum(count // 2, len(values) - 1)[None], axis=0)[0]
-    lower = np.take_along_axis(ordered, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
-    return np.where(count == 0, np.nan, (lower + upper) / 2)

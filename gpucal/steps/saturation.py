@@ -4,11 +4,13 @@ Source: the JWST documentation of the saturation step; for frame-averaged groups
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from gpucal.device import array_module
 from gpucal.dq import GROUP, PIXEL
+from gpucal.irs2 import Readout, is_irs2
 from gpucal.kernel import kernel
 from gpucal.step import Step
 
@@ -22,9 +24,14 @@ class Saturation(Step):
     n_pix_grow_sat: int = 1  # pixels; how far saturation spills over
     use_readpatt: bool = True  # look for saturation hidden in frame-averaged groups
 
+    scope: ClassVar = "integration"
+    takes: ClassVar = ("stripes",)
+
     def process(self, ramp, saturation, superbias=None):
         """Set the flags. The superbias, if any, is only used to judge frame-averaged groups."""
         threshold, flags = saturation.made("threshold", lambda: usable_threshold(saturation))
+        if is_irs2(ramp):
+            return self._flag_irs2(ramp, threshold, flags, superbias)
         xp = array_module(ramp.data)
         nints, ngroups, _, nx = ramp.shape
         nframes = ramp.need("exposure.nframes")
@@ -44,6 +51,18 @@ class Saturation(Step):
         if ramp.zeroframe is not None:
             self._blank(ramp.zeroframe, threshold, flags, xp)
         ramp.pixeldq |= flags
+        return ramp
+
+    def _flag_irs2(self, ramp, threshold, flags, superbias):
+        """Flag the normal rows alone; hidden jumps into saturation count as SATURATED, and partial saturation not."""
+        xp = array_module(ramp.data)
+        normal = xp.asarray(Readout.of(ramp).normal)
+        nframes = ramp.need("exposure.nframes") if self.use_readpatt and ramp.shape[1] > 2 else 0
+        first, hidden = (xp.empty((ramp.shape[0], *threshold.shape), kind) for kind in ("u2", "u1"))
+        bias = superbias.data if superbias else None
+        find_irs2_saturation(ramp.data, ramp.groupdq, threshold, bias, normal, first, hidden, nframes=nframes)
+        flag_irs2_saturation(ramp.groupdq, normal, first, hidden, grow=self.n_pix_grow_sat)
+        ramp.pixeldq[normal] |= flags
         return ramp
 
     def _blank(self, zeroframe, threshold, flags, xp):
@@ -113,6 +132,32 @@ def flag_partial_saturation(ramp, groupdq, threshold, bias, grown, partial, nx, 
         expected = (d0 - b) / np.float64((1 + nframes) / 2) * np.float64(3 * nframes) + b
         hidden = (grown == 2) & (expected < threshold) & (d1 - d0 > (threshold - d0) / np.float32(nframes))
         groupdq[:, 1] |= hidden * np.uint8(GROUP.DO_NOT_USE)
+
+
+@kernel
+def find_irs2_saturation(ramp, groupdq, threshold, bias, rows, first, hidden, nframes):
+    """Do as find_saturation for some rows; find hidden jumps of the second group into saturation, if nframes."""
+    ngroups = ramp.shape[1]
+    first[...], hidden[...] = ngroups, 0
+    for g in reversed(range(ngroups)):
+        first[ramp[:, g, rows] >= threshold] = g
+    groupdq[:, :, rows] |= (ramp[:, :, rows] <= 0) * np.uint8(GROUP.AD_FLOOR | GROUP.DO_NOT_USE)
+    if nframes:
+        b = np.float32(0) if bias is None else bias[rows]
+        d0, d1, d2 = (ramp[:, g, rows] for g in range(3))
+        expected = (d0 - b) / np.float64((1 + nframes) / 2) * np.float64(3 * nframes) + b
+        jump = d1 - d0 > (threshold - d0) / np.float32(nframes)
+        hidden[...] = (expected < threshold) & jump & (d2 >= threshold)
+
+
+@kernel
+def flag_irs2_saturation(groupdq, rows, first, hidden, grow):
+    """Flag every group from the first saturated one of a pixel's neighbourhood on, and the second if it is hidden."""
+    grown = neighbourhood(first, grow, np.minimum)
+    for g in range(groupdq.shape[1]):
+        groupdq[:, g, rows] |= (grown <= g) * np.uint8(GROUP.SATURATED)
+    if groupdq.shape[1] > 1:
+        groupdq[:, 1, rows] |= neighbourhood(hidden, grow, np.maximum) * np.uint8(GROUP.SATURATED)
 
 
 def neighbourhood(planes, reach, combine):

@@ -1,6 +1,7 @@
 """Superbias: subtract the detector's fixed pattern."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gpucal.device import array_module, nan_to_zero
 from gpucal.step import Step
@@ -9,6 +10,9 @@ from gpucal.step import Step
 @dataclass(frozen=True)
 class Superbias(Step):
     """Subtract the bias image from every group."""
+
+    scope: ClassVar = "integration"
+    takes: ClassVar = ("stripes",)
 
     def process(self, ramp, superbias):
         """Subtract; a bias that is NaN counts as 0, a zero frame that is 0 is bad and stays 0."""

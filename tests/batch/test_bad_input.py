@@ -97,7 +97,8 @@ def test_a_bad_exposure_is_one_line_and_the_others_are_done(trouble, exposure, m
     assert "bad_uncal.fits" in failed.error
     assert len(failed.error.splitlines()) == 1
     assert not done.error
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in done.products}
+    sidecar = done.products[0].with_suffix(".json")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in [*done.products, sidecar]}
     assert len(done.products) == 2
 
 

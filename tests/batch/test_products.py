@@ -95,6 +95,18 @@ def test_the_result_of_a_step_is_saved_under_its_name(made, tmp_path):
         assert "S_JUMP" not in hdus[0].header
 
 
+@pytest.mark.parametrize(("algorithm", "suffix"), [("OLS_C", "fitopt"), ("LIKELY", "likely_chisq")])
+def test_optional_results_are_written_beside_the_rates(made, tmp_path, algorithm, suffix):
+    parameters = {"save_opt": True, "algorithm": algorithm}
+    (fate,) = gpucal.run(made[0], tmp_path, references=made[1], steps={"ramp_fit": parameters})
+    stem = made[0].name.removesuffix("_uncal.fits")
+    assert [path.name for path in fate.products] == [f"{stem}_{s}.fits" for s in ("rate", "rateints", suffix)]
+    assert all(path.exists() for path in fate.products)
+    parameters["opt_name"] = "elsewhere/another_rate.fits"
+    (fate,) = gpucal.run(made[0], tmp_path, references=made[1], steps={"ramp_fit": parameters})
+    assert fate.products[2] == tmp_path / f"another_{suffix}.fits"
+
+
 def test_a_pipeline_that_ends_before_the_fit_writes_a_ramp(made, tmp_path):
     (fate,) = gpucal.run(made[0], tmp_path, references=made[1], pipeline="short", pipelines={"short": ["dq_init"]})
     assert [path.name for path in fate.products] == [made[0].name.replace("_uncal", "_ramp")]
@@ -137,3 +149,28 @@ def test_memory_does_not_grow_with_the_batch(made, tmp_path):
         runner._Job = original
     assert [fate.error for fate in fates] == [""] * 8
     assert most[0] <= 4  # one of them only just begun
+
+
+def test_what_a_step_was_asked_to_keep_lies_beside_the_products(tmp_path):
+    references = make_references("mir_sub64", tmp_path / "refs", ngroups=4)
+    (exposure,) = make_exposures("mir_sub64", tmp_path, ngroups=4)
+    wanted = {"skip": False, "onthefly_corr_freq": [390.625], "save_intermediate_results": True}
+    (fate,) = gpucal.run(exposure, tmp_path / "out", references=references["mask"].parent, steps={"emicorr": wanted})
+    stem = exposure.name.removesuffix("_uncal.fits")
+    assert [path.name for path in fate.products] == [
+        f"{stem}_rate.fits", f"{stem}_rateints.fits", f"{stem}_emi_ref_waves.asdf",
+    ]  # fmt: skip
+    assert all(path.is_file() for path in fate.products)
+    assert fits.getheader(fate.products[0])["S_MIREMI"] == "COMPLETE"
+    assert "R_MIREMI" not in fits.getheader(fate.products[0])
+
+
+def test_byproducts_of_a_step_are_written_beside(made, tmp_path):
+    settings = {"skip": False, "save_mask": True, "save_noise": True, "save_background": True, "single_mask": False}
+    (fate,) = gpucal.run(made[0], tmp_path, references=made[1], steps={"clean_flicker_noise": settings})
+    assert fate.error is None or not fate.error
+    written = {path.name.removesuffix(".fits").partition("_nrcb1_")[2]: path for path in fate.products}
+    assert written.keys() == {"rate", "rateints", "mask", "flicker_noise", "flicker_bkg"}
+    shapes = {suffix: fits.getdata(written[suffix]).shape for suffix in ("mask", "flicker_noise", "flicker_bkg")}
+    assert shapes == {"mask": (1, 160, 160), "flicker_noise": (1, 4, 160, 160), "flicker_bkg": (1, 4, 160, 160)}
+    assert fits.getheader(written["rate"])["S_CLNFNS"] == "COMPLETE"

@@ -1,6 +1,7 @@
 """The command line: what it says, and its exit codes."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -115,9 +116,10 @@ def test_settings_of_ones_own_come_from_a_file(gpucal_command, tmp_path):
         "steps.jump.rejection_threshold=4.5",
     )
     assert code == 0
-    assert "rejection_threshold: 4.5" in output
-    assert "flag_4_neighbors: false" in output
-    assert "- lastframe" in output
+    lines = {line.split()[0]: line.split()[1:4] for line in output.splitlines() if line.strip()}
+    assert lines["steps.jump.rejection_threshold"][:3] == ["4.5", "command", "line"]
+    assert lines["steps.jump.flag_4_neighbors"][:2] == ["False", "experiment=soft"]
+    assert "'lastframe'" in output
 
 
 def test_help_and_steps_are_readable(gpucal_command):
@@ -143,3 +145,29 @@ def test_kernels_are_compiled_once(gpucal_command, made, tmp_path):
     arguments = [f"input={made[0]}", f"reference.path={made[1]}", "pipeline=superbias"]
     outputs = [gpucal_command(*arguments, GPUCAL_CACHE=str(tmp_path / "cache"))[1] for _ in range(2)]
     assert ["compiling" in output for output in outputs] == [True, False]
+
+
+def test_a_multirun_makes_one_folder_per_value(gpucal_command, made, tmp_path):
+    code, output = gpucal_command(
+        "-m", f"input={made[0]}", f"reference.path={made[1]}", "output_dir=here",
+        "steps.jump.four_group_rejection_threshold=4,50", "pipelines.detector1=[dq_init,saturation,jump,ramp_fit]",
+    )  # fmt: skip
+    assert code == 0, output
+    folders = sorted((tmp_path / "here").iterdir())
+    assert [folder.name for folder in folders] == [
+        f"steps.jump.four_group_rejection_threshold={value}" for value in (4, 50)
+    ]
+    counts = [fits.getheader(next(folder.glob("*_rate.fits")))["PRIMECRS"] for folder in folders]
+    assert counts[0] > counts[1]
+    assert {path.name for path in tmp_path.iterdir()} <= {"here", "multirun.yaml"}
+
+
+def test_the_log_has_times_levels_and_steps(gpucal_command, made, tmp_path):
+    code, _ = gpucal_command(f"input={made[0]}", f"reference.path={made[1]}", "stop_after=saturation")
+    assert code == 0
+    lines = (tmp_path / "out" / "gpucal.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|WARNING) ", line) for line in lines)
+    assert "gpucal 0.1.0 on host" in lines[0]
+    assert any("saturation COMPLETE in" in line for line in lines)
+    code, _ = gpucal_command(f"input={made[0]}", "output_dir=quiet", "log_file=null", "stop_after=dq_init")
+    assert not (tmp_path / "quiet" / "gpucal.log").exists()

@@ -50,7 +50,7 @@ def test_save_all_writes_the_result_of_every_step(made, whole, tmp_path):
     stem = made[0].name.removesuffix("_uncal.fits")
     wanted = [f"{stem}_{step}.fits" for step in STEPS[: STEPS.index("ipc") + 1]]
     assert sorted({path.name for path in fate.products}) == sorted(wanted)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(wanted)
+    assert sorted(path.name for path in tmp_path.glob("*.fits")) == sorted(wanted)
 
 
 def test_the_calibrated_ramp_is_what_goes_into_the_fit(made, tmp_path):
@@ -81,3 +81,13 @@ def test_members_of_an_association_are_calibrated(made, tmp_path):
     association.write_text("[1]")
     with pytest.raises(gpucal.errors.ConfigError, match="is not an association"):
         gpucal.run(association, tmp_path)
+
+
+def test_products_can_have_other_names(made, tmp_path):
+    (fate,) = gpucal.run(
+        made[0], tmp_path, references=made[1], output_file="night.fits", stop_after="ipc",
+        steps={"ipc": {"suffix": "mine"}, "dq_init": {"suffix": "first", "save_results": True}},
+    )  # fmt: skip
+    assert [path.name for path in fate.products] == ["night_first.fits", "night_mine.fits"]
+    with pytest.raises(gpucal.errors.ConfigError, match="is one name, but there are 2 exposures"):
+        gpucal.batch.calibrate([made[0], made[0]], Settings(values={"output_file": "night"}), None)

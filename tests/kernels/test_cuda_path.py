@@ -7,8 +7,11 @@ import pytest
 from astropy.io import fits
 
 from gpucal import device as devices
-from gpucal import steps
+from gpucal import irs2, sirs, steps
 from gpucal.dq import BITS
+from gpucal.flicker.fourier import full_frame_noise
+from gpucal.irs2 import bad_samples, correction
+from gpucal.irs2.weights import weights
 from gpucal.kernel import KERNELS
 from gpucal.model import open as open_model
 from gpucal.model import pack, read
@@ -113,7 +116,11 @@ MID_INFRARED = [
     steps.Linearity(), steps.Rscd(), steps.DarkCurrent(), steps.Refpix(), steps.Jump(), steps.RampFit(),
     steps.GainScale(),
 ]  # fmt: skip
-MAY_SKIP = {"group_scale", "gain_scale", "refpix"}  # by the header of some cases
+CLEANING = [
+    steps.DqInit(), steps.Jump(), steps.PictureFrame(skip=False, mask_science_regions=False, n_sigma=0.0),
+    steps.CleanFlickerNoise(skip=False), steps.RampFit(),
+]  # fmt: skip
+MAY_SKIP = {"group_scale", "gain_scale", "refpix", "picture_frame"}  # by the header of some cases
 MIRI = {"instrument": "MIRI", "detector": "MIRIMAGE", "subarray": "SUB64", "readpatt": "FASTR1"}
 AVERAGED = {"nframes": 4, "groupgap": 1, "group_time": 50.0}
 
@@ -139,21 +146,68 @@ CASES = {
         replaced=[steps.Jump(after_jump_flag_dn1=100.0, after_jump_flag_time1=30.0)],
     ),
     "mid-infrared subarray": case(MID_INFRARED, (3, 9, 8, 12), xstart=1, ystart=5, **MIRI),
+    "interference and persistence": case(
+        [
+            steps.Emicorr(skip=False), steps.Emicorr(skip=False, onthefly_corr_freq=[218.5]), steps.Saturation(),
+            steps.Firstframe(skip=False), steps.Persistence(skip=False, persistence_time=15),
+        ],
+        (2, 7, 8, 20), xstart=1, ystart=5, **MIRI,
+    ),
+    "likelihood": case(
+        NEAR_INFRARED, (2, 8, 6, 12),
+        replaced=[steps.ChargeMigration(skip=False), steps.RampFit(algorithm="LIKELY", save_opt=True)],
+    ),
+    "optional results of charge migration": case(
+        NEAR_INFRARED, (2, 8, 6, 12), replaced=[steps.ChargeMigration(skip=False), steps.RampFit(save_opt=True)]
+    ),
+    "snowballs": case(
+        NEAR_INFRARED, (2, 5, 20, 24), replaced=[steps.Jump(expand_large_events=True, min_sat_radius_extend=0.0)]
+    ),
+    "showers": case(
+        MID_INFRARED, (2, 12, 20, 24), xstart=1, ystart=5, **MIRI,
+        replaced=[steps.Jump(find_showers=True, extend_snr_threshold=0.6, extend_min_area=20)],
+    ),
+    "showers in a time series": case(
+        MID_INFRARED, (101, 9, 8, 12), xstart=1, ystart=5, **MIRI,
+        replaced=[steps.Jump(find_showers=True, extend_snr_threshold=0.6, extend_min_area=9)],
+    ),
     "mid-infrared full frame": case(
         [steps.DqInit(), steps.Refpix()], (1, 2, 1024, 1032), **MIRI | {"subarray": "FULL", "xstart": 1, "ystart": 1}
+    ),
+    "flicker noise": case(CLEANING, (2, 4, 24, 36)),
+    "flicker noise of columns above a model": case(
+        CLEANING, (2, 4, 24, 36), slowaxis=1,
+        replaced=[steps.CleanFlickerNoise(
+            skip=False, background_method="model", apply_flat_field=True, single_mask=False, fit_histogram=True
+        )],
+    ),
+    "flicker noise above a template": case(
+        CLEANING, (3, 4, 24, 36), replaced=[steps.CleanFlickerNoise(skip=False, background_method="median_image")]
+    ),
+    "flicker noise chosen by the exposure": case(
+        CLEANING, (2, 4, 24, 36), replaced=[steps.CleanFlickerNoise(skip=False, autoparam=True, save_noise=True)]
+    ),
+    "flicker noise in Fourier space": case(
+        CLEANING, (2, 4, 24, 36), replaced=[steps.CleanFlickerNoise(skip=False, fit_method="fft")], slowaxis=1,
+        instrument="NIRSPEC", detector="NRS1", exp_type="NRS_BRIGHTOBJ",
+    ),
+    "picture frame": case(
+        CLEANING, (2, 3, 90, 100), instrument="NIRSPEC", detector="NRS1", exp_type="NRS_IMAGE", subarray="FULL",
     ),
 }  # fmt: skip
 
 
 @pytest.fixture
-def calibrate(make_ramp, reference_file):
+def calibrate(make_ramp, reference_file, emi_file):
     """Calibrate a case on a device; the same numbers each time. Returns the ramp and, if fitted, the two products."""
     made = {}
 
     def run(name, device):
         this = CASES[name]
         if name not in made:
-            made[name] = contents(this, np.random.default_rng(7)), reference_files(this, reference_file)
+            files = reference_files(this, reference_file)
+            files["emicorr"] = emi_file([("Hz390", 390.625, np.sin(np.arange(64) * 2 * np.pi / 64))])
+            made[name] = contents(this, np.random.default_rng(7)), files
         (data, zeroframe), files = made[name]
         ramp = make_ramp(device, data, zeroframe=zeroframe, **this.keywords)
         model, references = ramp, References(device, files)
@@ -203,6 +257,7 @@ def reference_files(this, write):
         "superbias": {"data": np.where(scattered, np.nan, rng.normal(9000, 50, plane)), "dq": flags},
         "linearity": {
             "coeffs": [np.zeros(plane), np.where(scattered, np.nan, 1), np.full(plane, 1e-6), np.full(plane, 1e-12)],
+            "inv_coeffs": [np.zeros(plane), np.where(scattered[::-1], 0, 1), np.full(plane, -1e-6)],
             "dq": flags, "dq_def": {"NO_LIN_CORR": 4, "HOT": 1},
         },
         "dark": {
@@ -213,6 +268,8 @@ def reference_files(this, write):
         "readnoise": {"data": rng.uniform(5, 15, plane)},
         "reset": {"data": rng.normal(0, 5, (2, 4, *plane)), "dq": flags, "NINTS": 2, "NGROUPS": 4},
         "rscd": {},
+        "flat": {"data": np.where(scattered, rng.choice([0, np.nan], plane), rng.uniform(0.9, 1.1, plane))},
+        "pictureframe": {"data": rng.uniform(0, 0.1, plane)},
     }  # fmt: skip
     paths = {reftype: write(reftype, **place, **_as_stored(contents)) for reftype, contents in files.items()}
     columns = [("subarray", "S13"), ("readpatt", "S8"), ("group_skip1", "i4"), ("group_skip", "i4")]
@@ -224,7 +281,8 @@ def reference_files(this, write):
 
 def _as_stored(contents):
     """Floating-point arrays as float32, the rest as it is."""
-    return {name: np.asarray(value, "f4") if name in ("data", "coeffs") else value for name, value in contents.items()}
+    real = ("data", "coeffs", "inv_coeffs")
+    return {name: np.asarray(value, "f4") if name in real else value for name, value in contents.items()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -248,11 +306,77 @@ def test_pipelines_above_have_work_to_do(stand_in, calibrate):
     assert (rate.dq & BITS["NO_GAIN_VALUE"]).any()
 
 
-def test_every_kernel_runs_on_the_device(stand_in, calibrate, write_uncal):
+class Refpix:
+    """A REFPIX reference with the same weights at all frequencies, and a bad pair of samples."""
+
+    path = "refpix.fits"
+
+    def __init__(self, device):
+        names = [f"{name}_{amplifier}" for name in ("alpha", "beta") for amplifier in range(4)]
+        table = np.full(2 * 712 * 2048, 0.1, [(name, ">f4") for name in names])
+        listed = np.array([(1, 2, 5)], [("OUTPUT", "u2"), ("ODD_EVEN", "u2"), ("MASK", "u4")])
+        self.device, self.tables = device, {"IRS2": table, "DQ": listed}
+
+    def table(self, name):
+        return self.tables[name]
+
+    def made(self, key, make):
+        return make()
+
+
+@pytest.fixture
+def correct_irs2(make_ramp, make_reference):
+    """Correct an exposure with interleaved reference pixels on a device; the same numbers each time."""
+
+    def run(device):
+        rng = np.random.default_rng(9)
+        words = {"instrument": "NIRSPEC", "detector": "NRS2", "subarray": "FULL", "xstart": 1, "ystart": 1}
+        words |= {"nrs_normal": 16, "nrs_reference": 4, "noutputs": 5}
+        data = 10000 + rng.standard_normal((1, 2, 3200, 2048), "f4")
+        data[:, 1, 1000:1010, :100] = 50000
+        ramp, place = make_ramp(device, data, **words), {"SUBSTRT1": 1, "SUBSTRT2": 1}
+        full = make_reference(device, "saturation", data=np.full((2048, 2048), 45000, "f4"), **place)
+        readout = irs2.Readout.of(steps.Saturation().process(ramp, full))
+        steps.Ipc().process(ramp, make_reference(device, "ipc", data=[[0, 0.01, 0], [0, 0.98, 0], [0, 0.01, 0]]))
+        bad = bad_samples.flag_bad_samples(ramp, readout, 2.0)
+        steps.Refpix()._subtract_levels(ramp, readout)
+        bad_samples.replace_bad_samples(ramp, bad, readout)
+        refpix = Refpix(device)
+        bad_samples.replace_listed_samples(ramp, refpix, readout)
+        whole = ramp.copy()
+        for one, preserve in ((ramp, False), (whole, True)):
+            correction.subtract_drifts(one, weights(refpix), readout, preserve)
+        return [ramp, whole]
+
+    return run
+
+
+def test_irs2_on_the_device_gives_the_hosts_bits(stand_in, correct_irs2):
+    expected = correct_irs2(devices.choose("host"))
+    for mine, theirs in zip(correct_irs2(stand_in), expected, strict=True):
+        for array in ("data", "groupdq", "pixeldq"):
+            np.testing.assert_array_equal(getattr(mine, array).get(), getattr(theirs, array), err_msg=array)
+
+
+def test_sirs_on_the_device_gives_the_hosts_bits(stand_in, rng):
+    values, kernels = rng.normal(0, 10, (2, 2, 50, 4)), rng.uniform(0, 1, (2, 4, 11))
+    signals = sirs.side_signals(stand_in.upload(values), kernels, 4.0)
+    np.testing.assert_array_equal(signals.get(), sirs.side_signals(values, kernels, 4.0))
+
+
+def test_every_kernel_runs_on_the_device(stand_in, calibrate, correct_irs2, write_uncal):
     for name in CASES:
         calibrate(name, stand_in)
+    correct_irs2(stand_in)
     read(write_uncal()).unpack(stand_in)
     assert set(KERNELS) - set(fake_cupy.launched) == set()
+
+
+def test_full_frames_are_fitted_in_fourier_space_as_on_the_host(stand_in):
+    image = np.random.default_rng(9).standard_normal((100, 100)).astype("f4")
+    image[::7, ::3] = np.nan
+    expected = full_frame_noise(image, "NRS2")
+    np.testing.assert_array_equal(full_frame_noise(stand_in.upload(image), "NRS2").get(), expected)
 
 
 # -- from file to file

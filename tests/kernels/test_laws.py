@@ -7,11 +7,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from gpucal import compiler
+from gpucal import compiler, differences, slopes
 from gpucal.device import Device
 from gpucal.kernel import KERNELS
 from gpucal.paths import KERNELS as SOURCES
-from gpucal.steps import jump, ramp_fit
 
 NUMPY = Device("numpy", "for tests")
 EVERY_KERNEL = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
@@ -78,10 +77,18 @@ def test_source_handed_to_the_compilers_is_one_text_without_includes(kernel):
     assert kernel.source.count("gpucal.cuh - ") == 1
 
 
-@pytest.mark.parametrize(("source", "step"), [("differences.cuh", jump), ("fit_ramps.cu", ramp_fit)])
-def test_a_lane_has_room_for_as_many_values_as_the_step_believes(source, step):
+@pytest.mark.parametrize(
+    ("source", "module"),
+    [
+        ("differences.cuh", differences),
+        ("fit_ramps.cu", slopes),
+        ("maximize_likelihood.cu", slopes),
+        ("average_integrations.cu", slopes),
+    ],
+)
+def test_a_lane_has_room_for_as_many_values_as_its_caller_believes(source, module):
     (few,) = re.findall(r"\bFEW = (\d+)\b", (SOURCES / source).read_text())
-    assert int(few) == step.FEW
+    assert int(few) == module.FEW
 
 
 # -- the host build

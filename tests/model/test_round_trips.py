@@ -290,3 +290,12 @@ def test_slopes_are_marked_together(slopes):
     slopes.note_reference("gain", "crds://jwst_nirspec_gain_0001.fits")
     assert [model.meta.cal_step.gain_scale for model in slopes] == ["COMPLETE"] * 2
     assert [model.meta.ref_file.gain.name for model in slopes] == ["crds://jwst_nirspec_gain_0001.fits"] * 2
+
+
+@ENDINGS
+def test_read_times_which_have_no_keyword_are_kept(make_ramp, host, tmp_path, ending):
+    ramp = make_ramp(host, (1, 2, 3, 4))
+    ramp.meta.exposure.read_times = [[1.0], [2.5, 3.5]]
+    ramp.save(tmp_path / f"x_ramp{ending}")
+    again = open_model(tmp_path / f"x_ramp{ending}", host)
+    assert [list(times) for times in again.meta.exposure.read_times] == [[1.0], [2.5, 3.5]]

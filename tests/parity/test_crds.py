@@ -3,7 +3,7 @@
 import pytest
 
 from gpucal.errors import ReferenceFileError
-from gpucal.model.header import Header
+from gpucal.model.outline import outline
 from gpucal.reference import library
 from tests.parity.conftest import SHARED
 
@@ -58,7 +58,7 @@ def test_the_files_of_the_cache_are_whole(context, monkeypatch, tmp_path):
 
 
 def test_parameter_files_that_the_context_names_but_the_cache_lacks_are_told(context, make_ramp, host):
-    exposure = Header(REAL / "miri_sub64_ground_uncal.fits")
+    exposure = outline(REAL / "miri_sub64_ground_uncal.fits")
     assert context.pars(exposure, "detector1", ["jump", "ramp_fit"]) == {}
     niriss = {"instrument": "NIRISS", "detector": "NIS"}
     assert context.pars(make_ramp(host, [1], exp_type="NIS_IMAGE", **niriss), "image2", ["photom"]) == {}

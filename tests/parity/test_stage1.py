@@ -45,6 +45,7 @@ SETTINGS = {
     "single pass": {"jump.min_diffs_single_pass": 3},
     "all columns together": {"refpix.odd_even_columns": False},
     "lone groups": {"ramp_fit.suppress_one_group": False},
+    "charge migration": {"charge_migration.skip": False, "charge_migration.signal_threshold": 2000.0},
     "some groups": {"ramp_fit.firstgroup": 1, "ramp_fit.lastgroup": 4},
     "no growth": {"saturation.n_pix_grow_sat": 0},
     "more growth": {"saturation.n_pix_grow_sat": 3},

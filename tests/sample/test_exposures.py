@@ -39,7 +39,7 @@ def test_every_configuration_makes_an_exposure_that_opens(name, tmp_path):
     ny, nx = configuration.shape
     assert ramp.shape == (1, 2, 3200 if configuration.irs2 else ny, nx)
     assert (ramp.zeroframe is not None) == configuration.zeroframe
-    assert {"rate", "hits", "snow", "pointing_error"} == truth(path).keys()
+    assert {"rate", "hits", "snow", "showers", "pointing_error"} == truth(path).keys()
     assert truth(path)["rate"].shape == (ny, nx)
 
 
@@ -55,6 +55,17 @@ def test_the_pixels_do_not_depend_on_the_number_of_threads(tmp_path, monkeypatch
     monkeypatch.setattr(ramps.os, "cpu_count", lambda: 1)
     [b] = make_exposures("mir_brightsky", tmp_path / "b", ngroups=2)
     np.testing.assert_array_equal(counts(a), counts(b))
+
+
+def test_interference_is_the_same_in_all_four_amplifiers_and_goes_on_from_frame_to_frame(tmp_path):
+    clean, spoilt = (
+        counts(make_exposures("mir_sub64", tmp_path / str(dn), ngroups=3, nints=2, interference=dn)[0]).astype(int)
+        for dn in (0, 20)
+    )
+    added = np.median((spoilt - clean).reshape(6, 64, 18, 4), axis=3)
+    assert 20 < np.abs(added).max() < 40
+    assert abs(added.mean()) < 2
+    assert np.std(added - added[0]) > 5
 
 
 def test_another_seed_gives_another_sky_and_other_noise_on_the_same_detector(tmp_path):

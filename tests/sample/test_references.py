@@ -18,10 +18,10 @@ DETECTOR = {"mask", "saturation", "superbias", "linearity", "dark", "gain", "rea
 IMAGING = {"photom", "area", "distortion", "filteroffset", "apcorr", "abvegaoffset"}
 MIRI = {"reset", "rscd", "emicorr"}
 EXPECTED = {
-    "NIRCAM": DETECTOR | IMAGING,
-    "NIRISS": DETECTOR | IMAGING,
+    "NIRCAM": DETECTOR | IMAGING | {"sirskernel"},
+    "NIRISS": DETECTOR | IMAGING | {"sirskernel"},
     "FGS": DETECTOR | IMAGING - {"filteroffset"},
-    "NIRSPEC": DETECTOR,
+    "NIRSPEC": DETECTOR | {"sirskernel"},
     "MIRI": (DETECTOR | IMAGING | MIRI) - {"superbias"},
 }
 ALL_TYPES = "nrc_sub160", "nis_sub64", "mir_sub64"

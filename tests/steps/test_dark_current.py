@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from gpucal.device import to_host
 from gpucal.dq import BITS, GROUP
@@ -182,6 +183,41 @@ def test_image_of_the_dark_current_is_not_used(ramp, reference):
     """As in the official pipeline, where it is not by intention."""
     dark = reference("dark", average_dark_current=[[0.25]], **dark_of([1, 2]))
     assert DarkCurrent().process(ramp([10, 20]), dark).average_dark_current is None
+
+
+# -- the dark on its own
+
+
+@pytest.mark.parametrize(
+    ("pattern", "written"),
+    [
+        ({}, [1, 3, 0, 9]),
+        ({"nframes": 2}, [2, 4.5]),
+        ({"ngroups": 6}, [1, 3, 0, 9, 18, 27]),
+    ],
+    ids=["as it is", "averaged", "extrapolated"],
+)
+def test_dark_is_written_as_it_was_subtracted(ramp, reference, tmp_path, pattern, written):
+    pattern = dict(pattern)
+    counts = [1, 3, np.nan, 9] if len(written) < 6 else [1, 3, 0, 9]
+    dark = reference("dark", dq=[[BITS["HOT"]]], **dark_of(counts))
+    exposure = ramp([10.0] * pattern.pop("ngroups", 2), **pattern)
+    DarkCurrent(dark_output=str(tmp_path / "dark.asdf")).process(exposure, dark)
+    with fits.open(tmp_path / "dark.fits") as file:
+        assert file["SCI"].data.ravel().tolist() == written
+        assert file["DQ"].data.item() == BITS["HOT"]
+        header = file[0].header
+        assert (header["NFRAMES"], header["NGROUPS"]) == (pattern.get("nframes", 1), len(written))
+        assert header["REFTYPE"] == "DARK"
+
+
+def test_integrations_that_were_not_averaged_are_zero(ramp, reference):
+    """As in the official pipeline, which averages darks for as many integrations as the exposure has."""
+    frames = np.arange(1.0, 9).reshape(2, 4, 1, 1)
+    dark = reference("dark", data=frames, dq=np.zeros((2, 1, 1, 1), "u4"), NFRAMES=1, GROUPGAP=0)
+    assert remaining(DarkCurrent().process(ramp([10, 10], nframes=2), dark)) == [8.5, 6.5]
+    assert remaining(DarkCurrent().process(ramp([10, 10], nframes=2, intstart=2), dark)) == [10, 10]
+    assert remaining(DarkCurrent().process(ramp([10, 10], intstart=2), dark)) == [5, 4]
 
 
 # -- backends

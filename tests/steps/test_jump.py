@@ -7,7 +7,7 @@ expected scatter of a difference is sqrt(16 + 3^2) = 5.
 import numpy as np
 import pytest
 
-import gpucal.steps.jump
+from gpucal import differences
 from gpucal.device import to_host
 from gpucal.dq import BITS, GROUP
 from gpucal.errors import ReferenceFileError
@@ -459,5 +459,5 @@ def test_scratch_memory_makes_no_difference(backend, random_run, monkeypatch, na
     run = random_run(shape, **parameters)
     expected = to_host(run(backend).groupdq)
     for pixels in (1, 10):
-        monkeypatch.setattr(gpucal.steps.jump, "SCRATCH", 4 * shape[0] * (shape[1] - 1) * pixels)
+        monkeypatch.setattr(differences, "SCRATCH", 4 * shape[0] * (shape[1] - 1) * pixels)
         np.testing.assert_array_equal(to_host(run(backend).groupdq), expected)

@@ -1,7 +1,5 @@
 """Linearity: a polynomial of the count, for every pixel its own."""
 
-import logging
-
 import numpy as np
 import pytest
 
@@ -89,11 +87,85 @@ def test_a_reference_serves_many_exposures(ramp, reference):
         np.testing.assert_array_equal(to_host(exposure.pixeldq), [[NO_LIN_CORR, 0]])
 
 
-def test_unused_inverse_coefficients_are_mentioned(ramp, reference, caplog):
-    linearity = reference("linearity", coeffs=planes(0, 2), inv_coeffs=planes(0, 0.5))
-    with caplog.at_level(logging.WARNING):
-        Linearity().process(ramp([100.0], nframes=4), linearity)
-    assert "INV_COEFFS" in caplog.text
+# -- groups that average frames
+
+
+def mean_of_reads(counts, curve, nframes):
+    """Groups of a ramp, counts per frame, whose response is s - curve s^2."""
+    reads = np.arange(1, 5 * nframes + 1) * counts
+    return (reads - curve * reads**2).reshape(5, nframes).mean(axis=1)
+
+
+def inverse_of(curve, terms):
+    """The first coefficients of the inverse of s - curve s^2."""
+    catalan = [0, 1, 1, 2, 5, 14, 42, 132, 429]
+    return planes(*[catalan[k] * curve ** (k - 1) if k else 0 for k in range(terms)])
+
+
+def test_reads_are_corrected_before_they_are_averaged(ramp, reference):
+    """A group that averages frames of a bent ramp is no point of the bent ramp; the reads are."""
+    curve, nframes = 2e-6, 8
+    measured = mean_of_reads(1000.0, curve, nframes)
+    truth = np.arange(1, 5 * nframes + 1).reshape(5, nframes).mean(axis=1) * 1000
+    files = {"coeffs": inverse_of(curve, 9), "inv_coeffs": planes(0, 1, -curve)}
+    by_read = Linearity().process(ramp(measured, nframes=nframes), reference("linearity", **files))
+    by_group = Linearity().process(ramp(measured, nframes=nframes), reference("linearity", coeffs=files["coeffs"]))
+    assert np.abs(to_host(by_read.data).ravel() - truth).max() < 0.2
+    assert np.abs(to_host(by_group.data).ravel() - truth).min() > 5
+
+
+@pytest.mark.parametrize(
+    ("case", "shape", "words"),
+    [
+        ("single frames", 5, {"nframes": 1}),
+        ("read times of their own", 5, {"nframes": 8, "read_times": [[1.0], [2.0]]}),
+        ("a single group", 1, {"nframes": 8}),
+    ],
+)
+def test_groups_are_corrected_as_they_are_where_reads_are_not_known(ramp, reference, case, shape, words):
+    read_times = words.pop("read_times", None)
+    exposure = ramp(np.full(shape, 1000.0), **words)
+    if read_times:
+        exposure.meta.exposure.read_times = read_times
+    Linearity().process(exposure, reference("linearity", coeffs=planes(0, 2), inv_coeffs=planes(0, 0.4)))
+    assert (to_host(exposure.data) == 2000).all()
+
+
+def test_saturated_groups_stay_and_do_not_tell_the_rate(ramp, reference):
+    curve, nframes = 2e-6, 4
+    measured = mean_of_reads(2000.0, curve, nframes)
+    truth = np.arange(1, 5 * nframes + 1).reshape(5, nframes).mean(axis=1) * 2000
+    measured[3:] = 60000
+    files = {"coeffs": inverse_of(curve, 9), "inv_coeffs": planes(0, 1, -curve)}
+    exposure = ramp(measured, groupdq=[0, 0, 0, GROUP.SATURATED, GROUP.SATURATED], nframes=nframes)
+    result = to_host(Linearity().process(exposure, reference("linearity", **files)).data).ravel()
+    assert np.abs(result[:3] - truth[:3]).max() < 0.2
+    assert result[3:].tolist() == [60000, 60000]
+
+
+@pytest.mark.parametrize("value", [np.nan, 0])
+def test_pixel_whose_inverse_is_unusable_is_flagged(ramp, reference, value):
+    inverse = np.array(planes(0, 0.5, 0, shape=(1, 2)))
+    inverse[1, 0, 0] = value
+    files = {"coeffs": planes(0, 2, shape=(1, 2)), "inv_coeffs": inverse}
+    exposure = Linearity().process(ramp(np.full((1, 4, 1, 2), 100.0), nframes=4), reference("linearity", **files))
+    np.testing.assert_array_equal(to_host(exposure.pixeldq), [[NO_LIN_CORR, 0]])
+    np.testing.assert_allclose(to_host(exposure.data), 200, rtol=1e-6)
+
+
+def test_backends_agree_bit_for_bit_read_by_read(same_as_twins, make_ramp, make_reference, rng):
+    data = np.sort(rng.uniform(100, 6e4, (2, 6, 23, 31)), axis=1)
+    groupdq = np.maximum.accumulate(rng.choice(np.array([0, 2], "u1"), data.shape, p=[0.8, 0.2]), axis=1)
+    coeffs = rng.normal([[[0]], [[1]], [[1e-6]], [[1e-12]]], 1e-8, (4, 23, 31))
+    inverse = rng.normal([[[0]], [[1]], [[-1e-6]]], 1e-8, (3, 23, 31))
+    inverse[:, rng.random((23, 31)) < 0.1] = np.nan
+    dq = rng.choice(np.array([0, NO_LIN_CORR, 1], "u4"), (23, 31))
+
+    def run(device):
+        linearity = make_reference(device, "linearity", coeffs=coeffs, inv_coeffs=inverse, dq=dq)
+        return Linearity().process(make_ramp(device, data, groupdq=groupdq, nframes=4), linearity)
+
+    same_as_twins(run)
 
 
 def test_backends_agree_bit_for_bit(same_as_twins, make_ramp, make_reference, rng):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import gpucal.steps.ramp_fit
+import gpucal.slopes
 from gpucal.device import to_host
 from gpucal.dq import BITS, GROUP
 from gpucal.errors import InputError, ReferenceFileError
@@ -369,6 +369,42 @@ def test_zero_frame_is_not_used_where_a_group_is_good(numbers):
     assert numbers(straight(4), zeroframe=4000.0, step=RampFit(suppress_one_group=False)) == expected(5, 4)
 
 
+# -- charge that has moved to the neighbours
+
+LOST = GROUP.CHARGELOSS | DNU
+
+
+def test_groups_left_out_for_charge_migration_count_for_the_read_noise(fit):
+    """They were left out for their light, not their noise."""
+    slopes = fit(straight(8), groupdq=[0, 0, 0, 0, LOST, LOST, LOST, LOST])
+    for model in slopes:
+        assert (model.data.item(), model.dq.item()) == (5, 0)
+        assert model.var_rnoise.item() == single(noise(8))[0]
+        assert model.var_poisson.item() == single(poisson(5, 4))[0]
+        assert model.err.item() == single(np.sqrt(poisson(5, 4) + noise(4)))[0]
+
+
+def test_jumps_among_groups_left_out_for_charge_migration_still_separate_segments(numbers):
+    assert (
+        numbers(straight(8), groupdq=[0, 0, 0, LOST, LOST | JUMP, LOST, LOST, LOST])[3]
+        == single(1 / (1 / noise(4) + 1 / noise(4)))[0]
+    )
+
+
+def test_lone_group_suppressed_beside_lost_charge_keeps_its_noise(numbers):
+    """As in the official pipeline, which looks at the flags from before lone groups were suppressed."""
+    rate, err, var_poisson, var_rnoise, dq = numbers(straight(5), groupdq=[0, LOST, LOST, LOST, LOST])
+    assert np.isnan(rate)
+    assert (err, var_poisson, dq) == (0, 0, DNU)
+    assert var_rnoise == single(noise(5))[0]
+
+
+def test_integrations_without_migration_are_averaged_with_those_with_it(fit):
+    data = np.tile(straight(6), 2).reshape(2, 6, 1, 1)
+    groupdq = np.array([[0] * 6, [0, 0, 0, LOST, LOST, LOST]]).reshape(2, 6, 1, 1)
+    assert fit(data, groupdq=groupdq).rate.var_rnoise.item() == single(noise(6) / 2)[0]
+
+
 # -- several integrations
 
 
@@ -611,7 +647,7 @@ def test_scratch_memory_makes_no_difference(backend, random_run, monkeypatch):
     run = random_run((2, 70, 7, 11))
     expected = on_host(run(backend))
     for pixels in (1, 10):
-        monkeypatch.setattr(gpucal.steps.ramp_fit, "SCRATCH", 8 * 70 * pixels)
+        monkeypatch.setattr(gpucal.slopes, "SCRATCH", 8 * 70 * pixels)
         for mine, theirs in zip(on_host(run(backend)), expected, strict=True):
             for name in theirs.arrays:
                 np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name), err_msg=name)

@@ -8,6 +8,7 @@ from gpucal.dq import BITS
 from gpucal.errors import ReferenceFileError
 from gpucal.steps import Reset
 
+MIRI = {"detector": "MIRIMAGE"}
 ANOMALY = np.array([[5.0, 3, 1], [4, 2, 0.5]]).reshape(2, 3, 1, 1)  # two integrations of three groups
 
 
@@ -17,7 +18,7 @@ def removed(ramp, reference):
 
     def run(nints, anomaly=ANOMALY, words=None, **options):
         reset = reference("reset", data=anomaly, **{"NINTS": 2, "NGROUPS": 3} | (words or {}))
-        exposure = Reset().process(ramp(np.full((nints, 5, 1, 1), 100.0), **options), reset)
+        exposure = Reset().process(ramp(np.full((nints, 5, 1, 1), 100.0), **MIRI, **options), reset)
         return (100 - to_host(exposure.data)[:, :, 0, 0]).tolist()
 
     return run
@@ -49,13 +50,13 @@ def test_nan_counts_as_zero(removed):
 
 def test_exposure_shorter_than_the_reference_loses_what_it_has(ramp, reference):
     reset = reference("reset", data=ANOMALY, NINTS=2, NGROUPS=3)
-    exposure = Reset().process(ramp([100.0, 100.0]), reset)
+    exposure = Reset().process(ramp([100.0, 100.0], **MIRI), reset)
     assert to_host(exposure.data).ravel().tolist() == [95, 97]
 
 
 def test_flags_of_the_reference_reach_the_pixels_and_not_the_groups(ramp, reference):
     reset = reference("reset", data=ANOMALY, dq=[[BITS["DEAD"]]], NINTS=2, NGROUPS=3)
-    exposure = Reset().process(ramp([1, 2, 3], pixeldq=BITS["HOT"]), reset)
+    exposure = Reset().process(ramp([1, 2, 3], pixeldq=BITS["HOT"], **MIRI), reset)
     assert to_host(exposure.pixeldq).item() == BITS["DEAD"] | BITS["HOT"]
     assert not to_host(exposure.groupdq).any()
 
@@ -64,9 +65,15 @@ def test_flags_of_the_reference_reach_the_pixels_and_not_the_groups(ramp, refere
 def test_reference_that_does_not_tell_its_size_is_refused(ramp, reference, word):
     reset = reference("reset", data=ANOMALY, **{"NINTS": 2, "NGROUPS": 3, word: None})
     with pytest.raises(ReferenceFileError, match=f"keyword {word} is missing"):
-        Reset().process(ramp([1, 2, 3]), reset)
+        Reset().process(ramp([1, 2, 3], **MIRI), reset)
 
 
 def test_step_without_a_reference_is_skipped(ramp, references):
     _, outcome = Reset().run(ramp([1, 2]), references())
     assert (outcome.status, outcome.reason) == ("SKIPPED", "no reset reference")
+
+
+def test_other_detectors_are_skipped(ramp, references, reference):
+    reset = reference("reset", data=ANOMALY, NINTS=2, NGROUPS=3)
+    _, outcome = Reset().run(ramp([1, 2], detector="NIS"), references(reset=reset))
+    assert (outcome.status, outcome.reason) == ("SKIPPED", "only for MIRI")

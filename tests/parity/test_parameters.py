@@ -1,0 +1,68 @@
+"""Every parameter of the official steps exists here, with the same name and the same default."""
+
+import dataclasses
+
+import pytest
+
+import gpucal.steps  # noqa: F401  (declares them)
+from gpucal.step import STEPS, Step
+
+# Parameters of all official steps that belong to their framework, not to a correction.
+FRAMEWORK = {
+    "pre_hooks", "post_hooks", "output_file", "output_dir", "output_ext", "output_use_model", "output_use_index",
+    "save_results", "suffix", "search_output_file", "input_dir",
+}  # fmt: skip
+
+# Parameters that gpucal does not have, or has with another default, on purpose: why.
+DELIBERATE: dict[tuple[str, str], str] = {}
+
+# Parameters of steps that are being completed; a parameter that has come must be taken off this list.
+NOT_YET = {
+    "refpix": "ovr_corr_mitigation_ftr preserve_irs2_refpix irs2_mean_subtraction sigreject gaussmooth halfwidth "
+    "override_refpix override_sirskernel",
+    "jump": (
+        "expand_large_events min_sat_area min_jump_area expand_factor use_ellipses sat_required_snowball "
+        "min_sat_radius_extend sat_expand edge_size mask_snowball_core_next_int snowball_time_masked_next_int "
+        "find_showers max_shower_amplitude extend_snr_threshold extend_min_area extend_inner_radius "
+        "extend_outer_radius extend_ellipse_expand_ratio time_masked_after_shower max_extended_radius"
+    ),
+    "ramp_fit": "int_name save_opt opt_name",
+}
+
+
+@pytest.fixture(scope="module")
+def steps(official):
+    """The steps of the official pipeline, by name."""
+    pipe = official.pipeline("Detector1Pipeline", {})
+    return {name: step() for name, step in pipe.step_defs.items()}
+
+
+def parameters(step):
+    """{name: default} of an official step."""
+    return {name: getattr(step, name) for name in step.load_spec_file() if name not in FRAMEWORK}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_parameters_have_the_official_names_and_defaults(name, steps):
+    if name not in steps:
+        pytest.skip("not a step of the official Stage 1")
+    ours = {field.name: field.default for field in dataclasses.fields(STEPS[name])}
+    away = set(NOT_YET.get(name, "").split()) | {p for step, p in DELIBERATE if step == name}
+    theirs = parameters(steps[name])
+    assert {p: ours.get(p, "missing") for p in theirs.keys() - away} == {p: theirs[p] for p in theirs.keys() - away}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_parameters_that_the_official_step_lacks_are_those_of_every_step(name, steps):
+    common = {field.name for field in dataclasses.fields(Step)}
+    ours = {field.name for field in dataclasses.fields(STEPS[name])} - common
+    overrides = {p for p in ours if p.startswith("override_")}
+    assert ours - overrides <= parameters(steps[name]).keys() if name in steps else True
+
+
+def test_exceptions_are_no_longer_than_they_need_to_be(steps):
+    known = {name: {field.name: field.default for field in dataclasses.fields(step)} for name, step in STEPS.items()}
+    exceptions = [(name, p) for name, some in NOT_YET.items() for p in some.split()] + list(DELIBERATE)
+    for name, p in exceptions:
+        official_default = parameters(steps[name])[p]
+        assert known[name].get(p, "missing") != official_default, f"{name}.{p} is no exception any more"
