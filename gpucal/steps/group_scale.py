@@ -14,7 +14,7 @@ class GroupScale(Step):
     On board, averages are bit shifts: the divisor is a power of two even if the number of frames is not.
     """
 
-    takes: ClassVar = ("superstripes",)
+    readouts: ClassVar = ("superstripes",)
 
     def process(self, ramp):
         """Scale the groups; the zero frame is a single frame and stays."""

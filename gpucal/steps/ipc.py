@@ -18,7 +18,7 @@ CHUNK = 32 * 2**20  # bytes; planes convolved at a time, so that their copy stay
 class Ipc(Step):
     """Convolve every group's science pixels with the reference kernel; reference pixels and zero frames stay."""
 
-    takes: ClassVar = ("superstripes",)
+    readouts: ClassVar = ("superstripes",)
 
     def process(self, ramp, ipc):
         """Convolve in place, a few planes at a time. Stripes are taken for one window, as in the official pipeline."""

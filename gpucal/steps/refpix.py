@@ -31,7 +31,7 @@ class Refpix(Step):
     refpix_algorithm: Literal["median"] = "median"  # how the side pixels are smoothed
     siglimit: float = 3.0  # standard deviations; clipping of the reference pixels
 
-    takes: ClassVar = ("superstripes",)
+    readouts: ClassVar = ("superstripes",)
 
     def process(self, ramp):
         """Correct every group, and zero frames as exposures of one group; a zero frame that is 0 stays 0."""

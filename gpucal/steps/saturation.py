@@ -23,7 +23,7 @@ class Saturation(Step):
     n_pix_grow_sat: int = 1  # pixels; how far saturation spills over
     use_readpatt: bool = True  # look for saturation hidden in frame-averaged groups
 
-    takes: ClassVar = ("stripes",)
+    readouts: ClassVar = ("stripes",)
 
     def process(self, ramp, saturation, superbias=None):
         """Set the flags. The superbias, if any, is only used to judge frame-averaged groups."""
