@@ -106,14 +106,14 @@ def test_a_numpy_array_beside_device_arrays_is_refused(stand_in, kernel):
 
 NEAR_INFRARED = [
     steps.GroupScale(), steps.DqInit(), steps.Saturation(), steps.Ipc(), steps.Superbias(), steps.Refpix(),
-    steps.Linearity(), steps.DarkCurrent(), steps.Jump(), steps.RampFit(), steps.GainScale(),
+    steps.Linearity(), steps.DarkCurrent(), steps.ChargeMigration(), steps.Jump(), steps.RampFit(), steps.GainScale(),
 ]  # fmt: skip
 MID_INFRARED = [
     steps.GroupScale(), steps.DqInit(), steps.Saturation(), steps.Ipc(), steps.Lastframe(), steps.Reset(),
     steps.Linearity(), steps.Rscd(), steps.DarkCurrent(), steps.Refpix(), steps.Jump(), steps.RampFit(),
     steps.GainScale(),
 ]  # fmt: skip
-MAY_SKIP = {"group_scale", "gain_scale", "refpix"}  # by the header of some cases
+MAY_SKIP = {"group_scale", "gain_scale", "refpix", "charge_migration"}  # by the header of some cases
 MIRI = {"instrument": "MIRI", "detector": "MIRIMAGE", "subarray": "SUB64", "readpatt": "FASTR1"}
 AVERAGED = {"nframes": 4, "groupgap": 1, "group_time": 50.0}
 
@@ -139,6 +139,14 @@ CASES = {
         replaced=[steps.Jump(after_jump_flag_dn1=100.0, after_jump_flag_time1=30.0)],
     ),
     "mid-infrared subarray": case(MID_INFRARED, (3, 9, 8, 12), xstart=1, ystart=5, **MIRI),
+    "charge migration and optional results": case(
+        NEAR_INFRARED, (2, 6, 5, 7), zeroframe=True,
+        replaced=[steps.ChargeMigration(skip=False), steps.RampFit(save_opt=True)], **AVERAGED,
+    ),
+    "likelihood": case(
+        NEAR_INFRARED, (3, 8, 5, 7), zeroframe=True,
+        replaced=[steps.RampFit(algorithm="LIKELY", save_opt=True)], **AVERAGED,
+    ),
     "mid-infrared full frame": case(
         [steps.DqInit(), steps.Refpix()], (1, 2, 1024, 1032), **MIRI | {"subarray": "FULL", "xstart": 1, "ystart": 1}
     ),
@@ -160,7 +168,7 @@ def calibrate(make_ramp, reference_file):
         for step in this.pipeline:
             model, outcome = step.run(model, references)
             assert outcome.status == "COMPLETE" or step.alias in MAY_SKIP, outcome
-        return [ramp] if model is ramp else [ramp, *model]
+        return [ramp] if model is ramp else [ramp, *model, *filter(None, [model.optional])]
 
     return run
 
