@@ -32,6 +32,8 @@ def install(monkeypatch):
 
     launched.clear()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "cupyx", types.ModuleType("cupyx"))
+    monkeypatch.setitem(sys.modules, "cupyx.scipy", types.SimpleNamespace(ndimage=types.SimpleNamespace(zoom=_zoom)))
     for kernel in KERNELS.values():
         monkeypatch.setitem(vars(kernel), "cuda", None)  # what was there comes back when the test ends
         del kernel.cuda
@@ -44,9 +46,10 @@ METHODS = """
     swapaxes transpose view
 """
 UFUNCS = """
-    absolute add arctan2 bitwise_and bitwise_or bitwise_xor ceil cos divide equal exp floor floor_divide fmax fmin
-    greater greater_equal invert isfinite isinf isnan left_shift less less_equal log log10 logical_and logical_not
-    logical_or maximum minimum multiply negative not_equal power remainder right_shift sign sin sqrt square subtract
+    absolute add arctan2 bitwise_and bitwise_or bitwise_xor ceil conjugate cos divide equal exp floor floor_divide fmax
+    fmin greater greater_equal invert isfinite isinf isnan left_shift less less_equal log log10 logical_and logical_not
+    logical_or matmul maximum minimum multiply negative not_equal power remainder right_shift sign sin sqrt square
+    subtract
 """
 
 
@@ -64,6 +67,8 @@ class ndarray(NDArrayOperatorsMixin):
     nbytes = property(lambda self: self._memory.nbytes)
     strides = property(lambda self: self._memory.strides)
     T = property(lambda self: ndarray(self._memory.T))
+    real = property(lambda self: ndarray(self._memory.real))
+    imag = property(lambda self: ndarray(self._memory.imag))
 
     @property
     def flags(self):
@@ -84,6 +89,10 @@ class ndarray(NDArrayOperatorsMixin):
     def fill(self, value):
         """Set every element to a scalar."""
         self._memory.fill(_operand(value))
+
+    def sort(self, axis=-1):
+        """Sort in place."""
+        self._memory.sort(axis=axis)
 
     # Downloads are explicit, or of one number.
 
@@ -202,10 +211,17 @@ def _argument(value):
 # -- functions of device arrays
 
 FUNCTIONS = """
-    all any argmax argsort ascontiguousarray broadcast_to clip concatenate count_nonzero cumsum diff expand_dims flip
+    all any argmax argsort ascontiguousarray broadcast_to clip concatenate count_nonzero cumsum diff expand_dims
+    flatnonzero flip
     max mean median min moveaxis nan_to_num nanmax nanmean nanmedian nanmin nansum nonzero pad ravel repeat reshape roll
     rot90 sort stack std sum swapaxes take_along_axis tile transpose where
 """
+
+
+def _zoom(*arguments, **options):
+    from scipy import ndimage
+
+    return _on_device(ndimage.zoom, *arguments, **options)
 
 
 def _function(name):
@@ -226,6 +242,10 @@ for _name in FUNCTIONS.split():
     setattr(cupy, _name, _function(_name))
 for _name in UFUNCS.split():
     setattr(cupy, _name, getattr(np, _name))  # comes back to ndarray.__array_ufunc__
+cupy.fft = types.SimpleNamespace(
+    **{name: functools.partial(_on_device, getattr(np.fft, name)) for name in ("rfft", "irfft", "rfft2", "irfft2")}
+)
+cupy.linalg = types.SimpleNamespace(solve=functools.partial(_on_device, np.linalg.solve))
 
 
 # -- functions that make device arrays

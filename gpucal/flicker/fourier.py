@@ -45,18 +45,19 @@ def full_frame_noise(image, detector):
     rows, any_ = _without_outliers(rows, mask)
     weight = _weights(mask).astype("f8")
     gains = _low_pass(nx)
-    angles = xp.asarray(2 * np.pi * np.outer(np.arange(nx), np.arange(len(gains))) / nx)
-    cosine, sine = xp.cos(angles), xp.sin(angles)
+    order = np.arange(len(gains))
+    waves = xp.asarray(np.exp(-2j * np.pi * np.outer(np.arange(nx), order) / nx))
     squares = weight * weight
-    density, signal = squares @ (cosine - 1j * sine), (squares * xp.where(mask, rows, 0)) @ (cosine - 1j * sine)
+    density, signal = squares @ waves, (squares * xp.where(mask, rows, 0)) @ waves
     used = any_ & (xp.arange(ny) >= EDGE) & (xp.arange(ny) < ny - EDGE)
-    lags = np.arange(len(gains))[:, None] - np.arange(len(gains))
-    density = xp.where(used[:, None], density, xp.arange(len(gains)) == 0)
-    matrix = xp.where(xp.asarray(lags >= 0), density[:, abs(lags)], density[:, abs(lags)].conj())
-    amplitudes = xp.linalg.solve(matrix, signal[..., None])[..., 0] * xp.asarray(
-        gains * np.where(lags[:, 0] == 0, 1, 2)
-    )
-    model = (amplitudes.real @ cosine.T - amplitudes.imag @ sine.T) * used[:, None]
+    lags = xp.asarray(order[:, None] - order)
+    density = xp.where(used[:, None], density, xp.asarray(order == 0))
+    matrix = xp.where(lags >= 0, density[:, xp.absolute(lags)], xp.conjugate(density[:, xp.absolute(lags)]))
+    amplitudes = xp.linalg.solve(matrix, signal[..., None])[..., 0]
+    if not bool(xp.isfinite(amplitudes).all()):  # what CuPy returns where NumPy raises
+        raise np.linalg.LinAlgError("Singular matrix")
+    amplitudes = amplitudes * xp.asarray(gains * np.where(order == 0, 1, 2))
+    model = (amplitudes @ xp.conjugate(waves).T).real * used[:, None]
     return _from_detector(_smoothed(model.astype("f4")), detector).astype("f4")
 
 
@@ -65,7 +66,7 @@ def _without_outliers(rows, mask):
     xp = array_module(rows)
     count = mask.sum(axis=1)
     median = _row_medians(rows, count)
-    sigma = np.float32(1.4826) * _row_medians(xp.abs(rows - median), count)
+    sigma = np.float32(1.4826) * _row_medians(xp.absolute(rows - median), count)
     reach = np.float32(OUTLIERS) * sigma
     return xp.where((median - reach <= rows) & (rows <= median + reach), rows, median), count > 0
 

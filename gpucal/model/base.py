@@ -47,8 +47,9 @@ class Model:
         self.tree.add_history_entry(text)
 
     def note_reference(self, reftype, name):
-        """Note in the metadata which reference file of a type was used, or N/A."""
-        getattr(self.tree.meta.ref_file, reftype).name = name
+        """Note in the metadata which reference file of a type was used, or N/A, where there is a place for it."""
+        if hasattr(self.tree.meta.ref_file, reftype):
+            getattr(self.tree.meta.ref_file, reftype).name = name
 
     def note_context(self, context, version=None):
         """Note in the metadata the CRDS context in use, or N/A, and the version of its client."""

@@ -173,7 +173,12 @@ def _asdf_contents(path):
 
     with ignored(), datamodels.open(str(path)) as model:
         model.on_save(str(path))
-        hdus = fits_support.to_fits(model._instance, model._schema)
+        try:
+            hdus = fits_support.to_fits(model._instance, model._schema)
+        except ValueError:  # it holds what FITS has no place for, such as the traces of spectra
+            meta = model.meta
+            words = {"REFTYPE": meta.reftype, "INSTRUME": meta.instrument.name, "DETECTOR": meta.instrument.detector}
+            return {"PRIMARY": words}, {}, {}
         headers = {hdu.name or "PRIMARY": hdu.header for hdu in hdus}
         images = [hdu for hdu in hdus if isinstance(hdu, fits.ImageHDU) and hdu.data is not None]
         pixels = {hdu.name: InMemory(path, hdu.name, np.array(hdu.data)) for hdu in images}

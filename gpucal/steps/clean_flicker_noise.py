@@ -62,7 +62,7 @@ class CleanFlickerNoise(Step):
             mask.astype("u1").reshape(-1, *mask.shape[-2:]), _axis(ramp), self.n_sigma,
             None if expected else self.background_method, self.background_box_size, self._by_channel(ramp),
             flat=smooth, template=expected, noise_of=self._noise_of(ramp),
-            background_to=xp.zerosscene.like(ramp.data) if self.save_background else None,
+            background_to=xp.zeros_like(ramp.data) if self.save_background else None,
         )  # fmt: skip
         self._clean(ramp, cleaning)
         if self.save_mask:

@@ -81,7 +81,7 @@ def _levels(groups, pixels):
 def _median(values):
     xp = array_module(values)
     finite = values[~xp.isnan(values)]
-    return xp.median(finite) if finite.size else xp.float32(np.nan)
+    return xp.median(finite) if finite.size else xp.asarray(np.nan, "f4")
 
 
 @kernel

@@ -137,3 +137,14 @@ def test_memory_does_not_grow_with_the_batch(made, tmp_path):
         runner._Job = original
     assert [fate.error for fate in fates] == [""] * 8
     assert most[0] <= 4  # one of them only just begun
+
+
+def test_byproducts_of_a_step_are_written_beside(made, tmp_path):
+    settings = {"skip": False, "save_mask": True, "save_noise": True, "save_background": True, "single_mask": False}
+    (fate,) = gpucal.run(made[0], tmp_path, references=made[1], steps={"clean_flicker_noise": settings})
+    assert fate.error is None or not fate.error
+    written = {path.name.removesuffix(".fits").partition("_nrcb1_")[2]: path for path in fate.products}
+    assert written.keys() == {"rate", "rateints", "mask", "flicker_noise", "flicker_bkg"}
+    shapes = {suffix: fits.getdata(written[suffix]).shape for suffix in ("mask", "flicker_noise", "flicker_bkg")}
+    assert shapes == {"mask": (1, 160, 160), "flicker_noise": (1, 4, 160, 160), "flicker_bkg": (1, 4, 160, 160)}
+    assert fits.getheader(written["rate"])["S_CLNFNS"] == "COMPLETE"

@@ -9,6 +9,7 @@ from astropy.io import fits
 from gpucal import device as devices
 from gpucal import steps
 from gpucal.dq import BITS
+from gpucal.flicker.fourier import full_frame_noise
 from gpucal.kernel import KERNELS
 from gpucal.model import open as open_model
 from gpucal.model import pack, read
@@ -113,7 +114,11 @@ MID_INFRARED = [
     steps.Linearity(), steps.Rscd(), steps.DarkCurrent(), steps.Refpix(), steps.Jump(), steps.RampFit(),
     steps.GainScale(),
 ]  # fmt: skip
-MAY_SKIP = {"group_scale", "gain_scale", "refpix"}  # by the header of some cases
+CLEANING = [
+    steps.DqInit(), steps.Jump(), steps.PictureFrame(skip=False, mask_science_regions=False, n_sigma=0.0),
+    steps.CleanFlickerNoise(skip=False), steps.RampFit(),
+]  # fmt: skip
+MAY_SKIP = {"group_scale", "gain_scale", "refpix", "picture_frame"}  # by the header of some cases
 MIRI = {"instrument": "MIRI", "detector": "MIRIMAGE", "subarray": "SUB64", "readpatt": "FASTR1"}
 AVERAGED = {"nframes": 4, "groupgap": 1, "group_time": 50.0}
 
@@ -141,6 +146,26 @@ CASES = {
     "mid-infrared subarray": case(MID_INFRARED, (3, 9, 8, 12), xstart=1, ystart=5, **MIRI),
     "mid-infrared full frame": case(
         [steps.DqInit(), steps.Refpix()], (1, 2, 1024, 1032), **MIRI | {"subarray": "FULL", "xstart": 1, "ystart": 1}
+    ),
+    "flicker noise": case(CLEANING, (2, 4, 24, 36)),
+    "flicker noise of columns above a model": case(
+        CLEANING, (2, 4, 24, 36), slowaxis=1,
+        replaced=[steps.CleanFlickerNoise(
+            skip=False, background_method="model", apply_flat_field=True, single_mask=False, fit_histogram=True
+        )],
+    ),
+    "flicker noise above a template": case(
+        CLEANING, (3, 4, 24, 36), replaced=[steps.CleanFlickerNoise(skip=False, background_method="median_image")]
+    ),
+    "flicker noise chosen by the exposure": case(
+        CLEANING, (2, 4, 24, 36), replaced=[steps.CleanFlickerNoise(skip=False, autoparam=True, save_noise=True)]
+    ),
+    "flicker noise in Fourier space": case(
+        CLEANING, (2, 4, 24, 36), replaced=[steps.CleanFlickerNoise(skip=False, fit_method="fft")], slowaxis=1,
+        instrument="NIRSPEC", detector="NRS1", exp_type="NRS_BRIGHTOBJ",
+    ),
+    "picture frame": case(
+        CLEANING, (2, 3, 90, 100), instrument="NIRSPEC", detector="NRS1", exp_type="NRS_IMAGE", subarray="FULL",
     ),
 }  # fmt: skip
 
@@ -213,6 +238,8 @@ def reference_files(this, write):
         "readnoise": {"data": rng.uniform(5, 15, plane)},
         "reset": {"data": rng.normal(0, 5, (2, 4, *plane)), "dq": flags, "NINTS": 2, "NGROUPS": 4},
         "rscd": {},
+        "flat": {"data": np.where(scattered, rng.choice([0, np.nan], plane), rng.uniform(0.9, 1.1, plane))},
+        "pictureframe": {"data": rng.uniform(0, 0.1, plane)},
     }  # fmt: skip
     paths = {reftype: write(reftype, **place, **_as_stored(contents)) for reftype, contents in files.items()}
     columns = [("subarray", "S13"), ("readpatt", "S8"), ("group_skip1", "i4"), ("group_skip", "i4")]
@@ -253,6 +280,13 @@ def test_every_kernel_runs_on_the_device(stand_in, calibrate, write_uncal):
         calibrate(name, stand_in)
     read(write_uncal()).unpack(stand_in)
     assert set(KERNELS) - set(fake_cupy.launched) == set()
+
+
+def test_full_frames_are_fitted_in_fourier_space_as_on_the_host(stand_in):
+    image = np.random.default_rng(9).standard_normal((100, 100)).astype("f4")
+    image[::7, ::3] = np.nan
+    expected = full_frame_noise(image, "NRS2")
+    np.testing.assert_array_equal(full_frame_noise(stand_in.upload(image), "NRS2").get(), expected)
 
 
 # -- from file to file

@@ -10,7 +10,7 @@ from gpucal import sample
 # Written by one of the two alone, or different by nature.
 OWN = {"DATE", "FILENAME", "CAL_VER", "CAL_VCS", "CRDS_VER", "CRDS_CTX", "GPUCAL", "", "HISTORY", "COMMENT"}
 # Steps that gpucal does not have yet and that the official pipeline skips by default.
-NOT_YET = {"S_CHGMIG", "S_CLNFNS", "S_PERSIS", "S_PCTFRM"}
+NOT_YET = {"S_CHGMIG", "S_PERSIS"}
 
 
 @pytest.fixture(scope="module")
