@@ -47,7 +47,7 @@ class Step:
     # What must be seen at once: an integration, some rows of all of them, or the whole exposure; it matters where an
     # exposure is larger than memory.
     scope: ClassVar[Any] = "exposure"
-    takes: ClassVar[tuple[str, ...]] = ()  # special readouts: guider, superstripes, or stripes, one after another
+    readouts: ClassVar[tuple[str, ...]] = ()  # special readouts: guider, superstripes, or stripes, one after another
     references: ClassVar[dict[str, bool]]  # type -> may the step run without it
     process: ClassVar[Any]  # process(model, reference, ...) corrects and returns the model, or raises Skip before
 
@@ -121,9 +121,9 @@ class Step:
 
     def _process(self, model, references):
         kind = model.readout
-        if not kind or kind in self.takes:
+        if not kind or kind in self.readouts:
             return self.process(model, **self._find(model, references))
-        if kind != "superstripes" or "stripes" not in self.takes:
+        if kind != "superstripes" or "stripes" not in self.readouts:
             exp_type = model.meta.exposure.type
             raise InputError(f"{model.source}: {self.alias} cannot take {kind} exposures (EXP_TYPE {exp_type})")
         found = self._find(model, references)

@@ -5,6 +5,8 @@ Source: see kernels/maximize_likelihood.cu.
 
 import numpy as np
 
+from gpucal.root import root
+
 ONE, TWO = 20.25, 23.8  # how far chi^2 has to fall for a jump between two groups, or within a group
 HOPELESS = 20  # no jump is to be found in a smaller chi^2
 
@@ -148,7 +150,7 @@ def _scale(alpha, beta):
         now = alpha[i - 1] / scale * last - beta[i - 2] * beta[i - 2] / (scale * scale) * before
         before, last = last, now
         if i % 10 == 0 or i == n:
-            f = last ** (1 / i)
+            f = root(last, i)
             scale = scale * f
             before, last = before / (last / f), np.ones(last.shape)
     return scale

@@ -15,6 +15,7 @@
 //
 // Sources: Brandt 2024 (PASP 136, 045004 for the fit, 045005 for the jumps), whose names of the determinants are kept.
 // Twin: gpucal/likelihood.py
+#include "root.cuh"
 #include "statistics.cuh"
 
 enum { FEW = 64, ARRAYS = 8 };  // differences that a lane keeps without scratch memory; numbers for each of them, and one more
@@ -46,7 +47,7 @@ DEVICE double sign(int i) { return i % 2 ? 1. : -1.; }
 
 // The scale that gives S a determinant of 1, every tenth row seen to lest the determinants grow out of range.
 DEVICE void find_scale(const Pattern& t, Lanes& w) {
-  double before[LANES], last[LANES];
+  double before[LANES], last[LANES], f[LANES];
   FOR_LANES(l) {
     w.scale[l] = before[l] = 1;
     last[l] = w.alpha[l];
@@ -59,10 +60,10 @@ DEVICE void find_scale(const Pattern& t, Lanes& w) {
       last[l] = now;
     }
     if (i % 10 && i < t.n) continue;
-    for (int l = 0; l < LANES; ++l) {
-      const double f = pow(last[l], 1. / i), rest = last[l] / f;
-      w.scale[l] *= f;
-      before[l] /= rest;
+    roots(last, i, f);
+    FOR_LANES(l) {
+      w.scale[l] *= f[l];
+      before[l] /= last[l] / f[l];
       last[l] = 1;
     }
   }

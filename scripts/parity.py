@@ -46,7 +46,7 @@ ALL = (
     "nis_sub64:5x6 nis_sub64:3x2:2 nis_sub64:16x16:3 nis_sub64:11x1:4 nis_sub64:1x4:5 mir_sub64:8x3 "
     "nrc_sub160:7x2:8+charge_migration.skip=false+charge_migration.signal_threshold=3000 "
     "nrc_full:6x1:5+charge_migration.skip=false mir_sub64:9x2:2+charge_migration.skip=false "
-    "nrc_full:10x1:6+ramp_fit.algorithm=LIKELY nrc_sub160:8x3:9+ramp_fit.algorithm=LIKELY "
+    "nrc_sub160:8x3:9+ramp_fit.algorithm=LIKELY "
     "mir_sub64:30x2:3+ramp_fit.algorithm=LIKELY nrc_sub160:6x3:10+ramp_fit.suppress_one_group=false"
 )
 CASE = "configuration:NGROUPSxNINTS[:seed][+step.parameter=value]...; the step `sample` makes exposure and references"

@@ -219,6 +219,12 @@ FUNCTIONS = """
 """
 
 
+def _zoom(*arguments, **options):
+    from scipy import ndimage
+
+    return _on_device(ndimage.zoom, *arguments, **options)
+
+
 def _function(name):
     def on_device(*arguments, **options):
         if not any(isinstance(value, ndarray) for value in _flat(arguments)):

@@ -74,6 +74,7 @@ class Divided:
     def run(self):
         """Calibrate the exposure; return its slopes, and (step, outcome) of each step."""
         log.info("%s: larger than memory, calibrated in parts", self.source)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.folder) as file:
             scratch = _Scratch(file, self.shape)
             ramp = self._integrations(scratch)

@@ -17,7 +17,7 @@ class DqInit(Step):
     user_supplied_dq: str | None = None  # FITS file whose first image is added to the mask
 
     scope: ClassVar = "integration"
-    takes: ClassVar = ("guider", "stripes")
+    readouts: ClassVar = ("guider", "stripes")
 
     def process(self, ramp, mask):
         """Set the flags; they add to those that are there. Guider exposures have no flags of groups."""

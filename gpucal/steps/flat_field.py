@@ -19,7 +19,7 @@ class FlatField(Step):
 
     inverse: bool = False  # multiply instead
 
-    takes: ClassVar = ("guider",)
+    readouts: ClassVar = ("guider",)
 
     def process(self, rates, flat):
         """Correct in place."""

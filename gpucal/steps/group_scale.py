@@ -15,7 +15,7 @@ class GroupScale(Step):
     """
 
     scope: ClassVar = "integration"
-    takes: ClassVar = ("superstripes",)
+    readouts: ClassVar = ("superstripes",)
 
     def process(self, ramp):
         """Scale the groups; the zero frame is a single frame and stays."""

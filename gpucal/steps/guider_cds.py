@@ -24,7 +24,7 @@ FINE = 4  # reads averaged at each end of an integration that guides
 class GuiderCds(Step):
     """Subtract early from late reads, divide by the group time; estimate the error from gain and read noise."""
 
-    takes: ClassVar = ("guider",)
+    readouts: ClassVar = ("guider",)
 
     def process(self, ramp, gain, readnoise):
         """Return the rates of every integration as a new model; of identification images the lesser of two."""

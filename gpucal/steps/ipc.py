@@ -20,7 +20,7 @@ class Ipc(Step):
     """Convolve every group's science pixels with the reference kernel; reference pixels and zero frames stay."""
 
     scope: ClassVar = "integration"
-    takes: ClassVar = ("superstripes",)
+    readouts: ClassVar = ("superstripes",)
 
     def process(self, ramp, ipc):
         """Convolve in place, a few planes at a time; of IRS2 frames the normal rows alone.

@@ -97,7 +97,7 @@ class Jump(Step):
             self._flag_hits(ramp, gain, readnoise, usable, clipped)
             found = self._flag_around(ramp, gain, readnoise, group_time)
             if ramp.whole:  # the other rows' jumps count too
-                found, ny = ramp.whole.add("jumps", found), ramp.whole.shape[2]
+                found = ramp.whole.add("jumps", found)
         else:
             found = -99  # what the official pipeline counts when it does not look
             drop_unused_jumps(ramp.groupdq)
@@ -112,7 +112,7 @@ class Jump(Step):
 
         groups = total - nints
         if groups >= 1:
-            rate = group_time * groups * (ny * nx)
+            rate = group_time * groups * ((ramp.whole.shape[2] if ramp.whole else ny) * nx)
             ramp.meta.exposure.primary_cosmic_rays = float(1000 * found / rate)
             ramp.meta.exposure.extended_emission_events = float(1e6 * events / rate)
         return ramp

@@ -37,9 +37,7 @@ POWERS = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)  # of the weights, for segments of grow
 class RampFit(Step):
     """Fit the slope of every clean segment and average them, per integration and per exposure."""
 
-    algorithm: Literal["OLS_C", "LIKELY"] = (
-        "OLS_C"  # least squares; or maximum likelihood, with its own search for jumps
-    )
+    algorithm: Literal["OLS_C", "LIKELY"] = "OLS_C"  # least squares, or maximum likelihood, which finds jumps itself
     int_name: str = ""  # accepted; the official step does not use it either
     save_opt: bool = False  # write more about the fits: `_fitopt`, for LIKELY `_likely_chisq`
     opt_name: str = ""  # in place of the exposure's name in that of this file

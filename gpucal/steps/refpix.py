@@ -43,7 +43,7 @@ class Refpix(Step):
     siglimit: float = 3.0  # standard deviations; clipping of the reference pixels
 
     scope: ClassVar = "integration"
-    takes: ClassVar = ("superstripes",)
+    readouts: ClassVar = ("superstripes",)
 
     def uses(self, reftype, model):
         """Only IRS2 frames take a REFPIX reference, only full frames of the other readouts a SIRSKERNEL."""

@@ -25,7 +25,7 @@ class Saturation(Step):
     use_readpatt: bool = True  # look for saturation hidden in frame-averaged groups
 
     scope: ClassVar = "integration"
-    takes: ClassVar = ("stripes",)
+    readouts: ClassVar = ("stripes",)
 
     def process(self, ramp, saturation, superbias=None):
         """Set the flags. The superbias, if any, is only used to judge frame-averaged groups."""

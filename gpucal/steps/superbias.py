@@ -12,7 +12,7 @@ class Superbias(Step):
     """Subtract the bias image from every group."""
 
     scope: ClassVar = "integration"
-    takes: ClassVar = ("stripes",)
+    readouts: ClassVar = ("stripes",)
 
     def process(self, ramp, superbias):
         """Subtract; a bias that is NaN counts as 0, a zero frame that is 0 is bad and stays 0."""
