@@ -30,11 +30,23 @@ class References:
         """The CRDS context in use, or N/A."""
         return getattr(self.library, "context", NONE)
 
+    @property
+    def version(self):
+        """The version of the CRDS client, or None where none is asked."""
+        return getattr(self.library, "version", None)
+
     def get(self, reftype, exposure, override=None):
         """Return the exposure's reference of a type, or None if none applies; notes its name in the metadata.
 
         override: a path that goes before all other sources. ReferenceFileError if the file cannot serve.
         """
+        path, name = self.choose(reftype, exposure, override)
+        exposure.note_reference(reftype, name)
+        exposure.note_context(self.context, self.version)
+        return None if path is None else self._opened(path, reftype, exposure)
+
+    def choose(self, reftype, exposure, override=None):
+        """Return the path of the exposure's reference of a type and its name for the header; (None, "N/A") if none."""
         chosen = _existing(reftype, override) if override else self.overrides.get(reftype)
         if chosen is not None:
             path, name = (None, NONE) if chosen == NONE else (chosen, str(chosen))
@@ -44,9 +56,7 @@ class References:
             path, name = None, NONE
         if path is not None:
             self.paths[name] = path
-        exposure.note_reference(reftype, name)
-        exposure.note_context(self.context, getattr(self.library, "version", None))
-        return None if path is None else self._opened(path, reftype, exposure)
+        return path, name
 
     def _opened(self, path, reftype, exposure):
         window = getattr(exposure, "cut", None)
