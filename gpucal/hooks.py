@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 def run_hooks(hooks, model, references, where):
     """Call every hook with the model; return the last model that one of them gave back, or the model itself.
 
-    A hook is a callable, the dotted name of one, a Step (class or object), or a shell command in which {0} stands for
-    a file with the model; a command that changes the file changes the model. HookError if one fails.
+    A hook is a callable, the dotted name of one, a Step (class, object or name), or a shell command in which {0} stands
+    for a file with the model; a command that changes the file changes the model. HookError if one fails.
     """
     for hook in hooks:
         name = hook if isinstance(hook, str) else getattr(hook, "__name__", type(hook).__name__)
@@ -41,10 +41,10 @@ def imported(name):
 
 
 def _run(hook, model, references, where):
-    from gpucal.step import Step
+    from gpucal.step import Step, find
 
     if isinstance(hook, str):
-        found = imported(hook)
+        found = find(hook) or imported(hook)
         if found is None:
             return _shell(hook, model, references.device, where)
         hook = found

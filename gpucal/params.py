@@ -79,7 +79,9 @@ def comments(step_class: Any):
     """Return {parameter: the comment behind its field}: its unit and meaning."""
     found: dict[str, str] = {}
     for cls in reversed(step_class.__mro__):
-        if dataclasses.is_dataclass(cls):
+        if "comments" in vars(cls):  # of a class that was not written but made
+            found |= vars(cls)["comments"]
+        elif dataclasses.is_dataclass(cls):
             source = inspect.getsource(cls)  # type: ignore[arg-type]
             found |= dict(re.findall(r"^    (\w+): [^#\n]*#\s*(.+)$", source, re.M))
     return found

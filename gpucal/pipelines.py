@@ -7,7 +7,7 @@ from typing import Any
 
 from gpucal.errors import ConfigError
 from gpucal.params import suggest
-from gpucal.step import STEPS, Outcome, Step
+from gpucal.step import STEPS, Outcome
 
 SUFFIXES = {"dark": "dark", "guider": "cal"}  # of products; others are named after their kind: rate, rateints, ramp
 
@@ -17,8 +17,13 @@ class Pipeline:
     """An ordered list of steps on one model."""
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[Any, ...]  # Steps, and Pipelines that are functions
     suffix: str | None = None  # of its product; by default that of the product's kind: rate, rateints, ramp
+
+    @property
+    def alias(self):
+        """The name, as that of a step."""
+        return self.name
 
     def run(self, model, references, on_step=None):
         """Run the steps in place; return the result and the Outcome of each.
@@ -27,6 +32,10 @@ class Pipeline:
         """
         outcomes: list[Outcome] = []
         for step in self.steps:
+            if isinstance(step, Pipeline):
+                model, more = step.run(model, references, on_step)
+                outcomes += more
+                continue
             model, outcome = step.run(model, references)
             outcomes.append(outcome)
             if on_step:
@@ -62,7 +71,7 @@ class Pipeline:
 class Flow(Pipeline):
     """A pipeline that is a function: function(model, steps) calls steps.jump(model) and others, and returns a model."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Any, ...] = ()
     function: Callable = lambda model, steps: model
     build: Callable = STEPS.__getitem__  # (alias) -> the step as configured
 

@@ -15,7 +15,7 @@ from gpucal import __version__, params
 from gpucal.errors import ConfigError
 from gpucal.reference.checksums import checksum
 
-PACKAGES = ("numpy", "scipy", "astropy", "asdf", "stdatamodels", "crds", "cupy")
+PACKAGES = ("numpy", "scipy", "astropy", "asdf", "stdatamodels", "crds", "jwst", "cupy")
 _lines: contextvars.ContextVar[list | None] = contextvars.ContextVar("lines", default=None)
 
 

@@ -17,7 +17,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gpucal import params, sources
+from gpucal import official, params, sources
 from gpucal.errors import ConfigError
 from gpucal.hooks import imported
 from gpucal.paths import CONF
@@ -44,7 +44,11 @@ def declare():
 
     _load_installed()
     node = OmegaConf.create({key: {} for key in OPEN})
-    node.steps = {alias: params.defaults(step) for alias, step in sorted(STEPS.items())}
+    node.steps = {
+        alias: params.defaults(step)
+        for alias, step in sorted(STEPS.items())
+        if not hasattr(step, "official")  # their parameters may be nested; the official parser checks them
+    }
     node.override = dict.fromkeys(_reftypes())
     for key in OPEN:
         OmegaConf.set_struct(node[key], False)
@@ -65,6 +69,14 @@ def _load_installed():
 
 def _reftypes():
     return sorted({reftype for step in STEPS.values() for reftype in step.references})
+
+
+@functools.cache
+def _header_reftypes():
+    """The types of references that headers have a keyword for: those of official steps are among them."""
+    from stdatamodels.jwst.datamodels import ImageModel
+
+    return set(ImageModel().schema["properties"]["meta"]["properties"]["ref_file"]["properties"]) - {"crds"}
 
 
 class Settings:
@@ -127,7 +139,9 @@ class Settings:
     def _pipeline(self, config, exp_type=None):
         name = config.pipeline or config.exp_types.get(str(exp_type)) or "detector1"
         whole = composed_pipeline(name, config)
-        return whole.part(config.start_after, config.stop_after) if name in config.pipelines else whole
+        if name not in config.pipelines:
+            return whole
+        return whole.part(*(given and spelled(given) for given in (config.start_after, config.stop_after)))
 
 
 def composed_pipeline(name, config):
@@ -138,7 +152,8 @@ def composed_pipeline(name, config):
     """
     if name not in config.pipelines:
         step = _build(name, config, "pipeline")  # a step that is asked for by name runs, also if pipelines skip it
-        return Pipeline(name, (dataclasses.replace(step, skip=False),), suffix=step.suffix or step.alias)
+        suffix = None if getattr(step, "is_pipeline", False) else step.suffix or step.alias
+        return Pipeline(name, (dataclasses.replace(step, skip=False),), suffix=suffix)
     if isinstance(config.pipelines[name], str):
         function = imported(config.pipelines[name])
         if not callable(function):
@@ -146,7 +161,10 @@ def composed_pipeline(name, config):
                 f"pipelines.{name}={config.pipelines[name]}: is neither a list nor the name of a function"
             )
         return Flow(name, function=function, build=lambda alias: _build(alias, config, f"pipelines.{name}"))
-    steps = tuple(_build(step, config, f"pipelines.{name}") for step in _edited(name, config))
+    steps = tuple(
+        composed_pipeline(item, config) if item in config.pipelines else _build(item, config, f"pipelines.{name}")
+        for item in _edited(name, config)
+    )
     return Pipeline(name, steps, suffix=SUFFIXES.get(name))
 
 
@@ -155,10 +173,11 @@ def _edited(name, config):
     names = _flat(name, config)
     for key, shift in (("replace", None), ("insert_before", 0), ("insert_after", 1)):
         for anchor, given in config[key].items():
+            anchor = spelled(anchor)
             if anchor not in names:
                 raise ConfigError(f"{key}.{anchor}: {name} has no such step{params.suggest(anchor, names)}")
             at = names.index(anchor)
-            new = [given] if isinstance(given, str) else list(given or [])
+            new = [spelled(name) for name in ([given] if isinstance(given, str) else given or [])]
             if shift is None:
                 names[at : at + 1] = new
             else:
@@ -167,13 +186,19 @@ def _edited(name, config):
 
 
 def _flat(name, config, within=()):
-    """The names of a pipeline's steps, pipelines in it replaced by theirs."""
+    """The names of a pipeline's steps, pipelines in it replaced by theirs unless they are functions."""
     if name in within:
         raise ConfigError(f"pipelines.{name}: contains itself, by way of {' and '.join(within)}")
     steps: list[str] = []
     for item in config.pipelines[name]:
-        steps += _flat(item, config, (*within, name)) if item in config.pipelines else [item]
+        is_list = item in config.pipelines and not isinstance(config.pipelines[item], str)
+        steps += _flat(item, config, (*within, name)) if is_list else [spelled(item)]
     return steps
+
+
+def spelled(name):
+    """Return the name of a step as it is written in settings: `jwst_jump` for `jwst::jump`."""
+    return name.replace("::", "_")
 
 
 def _build(name, config, where):
@@ -189,17 +214,25 @@ def _build(name, config, where):
 
 def _validate(config):
     """Check every parameter of every step; those of a user's own steps need their classes, which are imported first."""
-    own = [v for key in ("replace", "insert_before", "insert_after") for v in config[key].values()]
-    for given in [*own, *config.pipelines.values()]:
-        for name in [] if isinstance(given, str) and given not in own else [given] if isinstance(given, str) else given:
-            find(name)
+    asked = [config.pipeline] if config.pipeline and config.pipeline not in config.pipelines else []
+    for given in [v for key in ("replace", "insert_before", "insert_after") for v in config[key].values()]:
+        asked += [given] if isinstance(given, str) else given or []
+    for pipeline, given in config.pipelines.items():
+        runs = pipeline == config.pipeline  # official steps take seconds to import, so only where they are needed
+        asked += [] if isinstance(given, str) else [name for name in given if runs or not official.names_one(name)]
+    for name in asked:
+        find(name)
     for alias in config.steps:
-        if alias not in STEPS:
+        step = find(alias) if official.names_one(alias) else STEPS.get(alias)
+        if step is None:
             raise ConfigError(f"steps.{alias}: no such setting{_close('steps', alias, STEPS)}")
+        if step.alias != alias:
+            raise ConfigError(f"steps.{alias}: is written steps.{step.alias}")
         _build(alias, config, "steps")
     for reftype in config.override:
-        if reftype not in _reftypes():
-            raise ConfigError(f"override.{reftype}: no such setting{_close('override', reftype, _reftypes())}")
+        if reftype not in _reftypes() and reftype not in _header_reftypes():
+            known = sorted({*_reftypes(), *_header_reftypes()})
+            raise ConfigError(f"override.{reftype}: no such setting{_close('override', reftype, known)}")
 
 
 def _close(group, name, known):

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from gpucal import official
 from gpucal.errors import GpucalError, HookError, InputError, ReferenceFileError, Skip
 from gpucal.hooks import imported, run_hooks
 
@@ -42,7 +43,7 @@ class Step:
     post_hooks: tuple = ()  # the same, after it
 
     alias: ClassVar[str]  # the name in configurations and file names
-    status: ClassVar[str]  # the name in meta.cal_step, where it is another
+    status: ClassVar[str | None]  # the name in meta.cal_step, where it is another; None: not noted there by gpucal
     required: ClassVar[tuple[str, ...]] = ()
     # What must be seen at once: an integration, some rows of all of them, or the whole exposure; it matters where an
     # exposure is larger than memory.
@@ -59,7 +60,7 @@ class Step:
         if before and (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"{cls.__qualname__}: there is a step {cls.alias} already; give this one another alias")
         arguments = list(inspect.signature(cls.process).parameters.values())[2:]
-        cls.references = {a.name: a.default is None for a in arguments}
+        cls.references = {a.name: a.default is None for a in arguments if a.kind != a.KEYWORD_ONLY}
         for reftype in cls.references:
             cls.__annotations__[f"override_{reftype}"] = str | None
             setattr(cls, f"override_{reftype}", dataclasses.field(default=None, kw_only=True))
@@ -90,7 +91,8 @@ class Step:
             raise  # it names the step already
         except GpucalError as error:
             raise type(error)(f"{self.alias}: {error}") from error
-        result.mark(self.status, status)
+        if self.status:
+            result.mark(self.status, status)
         if not self.skip:
             result = run_hooks(self.post_hooks, result, references, f"{self.alias}.post_hooks")
         seconds = time.perf_counter() - start
@@ -148,10 +150,18 @@ class Step:
 
 
 def find(name):
-    """Return the class of a step by its alias or by its dotted name, package.module.Class; None if there is none."""
+    """Return the class of a step by its alias or by its dotted name, package.module.Class; None if there is none.
+
+    Steps of the official kind, `jwst::assign_wcs` or a class derived from stpipe's Step, come wrapped as ours.
+    """
     if name in STEPS:
         return STEPS[name]
+    if official.names_one(name):
+        return official.find(name)
+    official.require(name)
     found = imported(name)
+    if official.is_one(found):
+        return official.wrapped(found)
     return found if isinstance(found, type) and issubclass(found, Step) else None
 
 

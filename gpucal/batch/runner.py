@@ -148,10 +148,7 @@ class _Work:
             fate.outcomes.append(outcome)
             self.watch.stepped(fate.source, outcome)
             self._take_beside(job, result)
-            byproducts = getattr(result, "byproducts", {})
-            while byproducts:
-                suffix, product = byproducts.popitem()
-                job.products += self._packed(job, product, suffix, last=True)
+            self._take_byproducts(job, result)
             if step.save_results or run.save_all:
                 self._save(job, result, step.suffix or step.alias)
             if run.save_calibrated_ramp and step in before_fit:
@@ -170,6 +167,7 @@ class _Work:
                 log.warning("%s: larger than memory, but its steps need all of it at once", fate.source)
                 job.contents = model.read(fate.source)
             result, _ = pipeline.run(self._unpack(job), self.references, on_step)
+        self._take_byproducts(job, result)
         job.products = [*self._packed(job, result, pipeline.suffix, last=True), *job.products]
 
     def _save(self, job, result, suffix):
@@ -194,15 +192,28 @@ class _Work:
     def _packed(self, job, result, suffix, last=False):
         """Take a result off the device; return (packed model, path), its suffix that of its kind or the one given."""
         kinds = [
-            (one, one.suffix if suffix is None else suffix + ("ints" if isinstance(one, Cube) else ""))
+            (
+                one,
+                one.suffix
+                if suffix is None
+                else suffix.removesuffix("ints") + ("ints" if isinstance(one, Cube) else ""),
+            )
             for one in (result if isinstance(result, Slopes) else [result])
         ]
         if last and isinstance(result, Slopes) and result.optional:
             kinds.append((result.optional, result.optional.suffix))
         for one, name in kinds:
             called = getattr(one, "name", "") or self.settings.run.output_file or job.fate.source
-            path = with_suffix(called, name, self.folder, self.ending)
-            yield model.pack(one, big_endian=self.ending == ".fits", last=last), path
+            for suffixed, piece in _pieces(name, one):
+                path = with_suffix(called, suffixed, self.folder, self.ending)
+                yield model.pack(piece, big_endian=self.ending == ".fits", last=last), path
+
+    def _take_byproducts(self, job, result):
+        """Take from a result what steps made besides."""
+        for one in result if isinstance(result, Slopes) else [result]:
+            while one.byproducts:
+                suffix, product = one.byproducts.popitem()
+                job.products += self._packed(job, product, suffix, last=True)
 
     def _take_beside(self, job, result):
         """Take from a result what a step wants to be written beside the products."""
@@ -221,6 +232,14 @@ class _Work:
         if asked and found != asked:
             raise InputError(f"{contents.source}: is from {found}, but +instrument={asked} was asked for")
         return found
+
+
+def _pieces(suffix, product):
+    """The products that a model makes, by suffix: of a list of models, 0_s3d and 1_s3d."""
+    parts = getattr(product, "parts", ())
+    if len(parts) < 2:
+        return [(suffix, product)]
+    return [(f"{place}_{suffix}", model.Opaque(part, product.source)) for place, part in enumerate(parts)]
 
 
 class _noted:

@@ -4,7 +4,7 @@ from gpucal.model.base import Model
 from gpucal.model.guider import GuiderRamp, GuiderRate
 from gpucal.model.image import Cube, Image, Slopes
 from gpucal.model.load import open, ramp_shape, read
-from gpucal.model.optional import ChiSquare, SegmentFits
+from gpucal.model.official import Opaque
 from gpucal.model.ramp import Ramp
 from gpucal.model.save import pack, whole_file, write
 from gpucal.model.superstripes import SuperstripeRamp
@@ -16,6 +16,7 @@ __all__ = [
     "GuiderRate",
     "Image",
     "Model",
+    "Opaque",
     "Ramp",
     "SegmentFits",
     "Slopes",

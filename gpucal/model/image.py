@@ -10,7 +10,6 @@ class Image(Model):
     """Count rates of an exposure, all arrays (ny, nx): data, err in DN/s; variances in (DN/s)^2; dq uint32."""
 
     tree_class = "ImageModel"
-    suffix = "rate"
     arrays = {
         "data": "SCI",
         "err": "ERR",
@@ -24,12 +23,22 @@ class Image(Model):
     var_poisson: Any
     var_rnoise: Any
 
+    @property
+    def suffix(self):  # type: ignore[override]
+        """The suffix of a product of this kind: rate, cal from the first step of Stage 2 on, i2d if resampled."""
+        steps = self.meta.cal_step
+        return "i2d" if steps.resample == "COMPLETE" else "rate" if steps.assign_wcs is None else "cal"
+
 
 class Cube(Image):
     """Count rates of every integration, all arrays (nints, ny, nx)."""
 
     tree_class = "CubeModel"
-    suffix = "rateints"
+
+    @property
+    def suffix(self):  # type: ignore[override]
+        """The suffix of a product of this kind: rateints, or calints from the first step of Stage 2 on."""
+        return super().suffix + "ints"
 
 
 class Slopes:

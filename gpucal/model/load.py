@@ -15,6 +15,7 @@ from gpucal.errors import InputError
 from gpucal.model.base import Model
 from gpucal.model.guider import EXP_TYPES, GuiderRamp, GuiderRate
 from gpucal.model.image import Cube, Image, Slopes
+from gpucal.model.official import KINDS, Opaque, taken
 from gpucal.model.pixels import Pixels, decode
 from gpucal.model.ramp import Ramp
 from gpucal.model.superstripes import SuperstripeRamp
@@ -120,6 +121,8 @@ def ramp_shape(path):
 
 def _read_fits(path, buffer, integrations=None):
     headers, pixels, rest = extensions(path)
+    if "S_WCS" in headers["PRIMARY"]:
+        return _read_stage2(path)
     if "SCI" not in pixels:
         raise InputError(f"{path}: no SCI extension with pixels")
     ndim, exp_type = len(pixels["SCI"].shape), headers["PRIMARY"].get("EXP_TYPE")
@@ -169,6 +172,8 @@ def _read_asdf(path):
     try:
         with asdf.open(path, memmap=False, lazy_load=False) as file:
             meta = file.tree.get("meta", {})
+            if meta.get("cal_step", {}).get("assign_wcs"):
+                return _read_stage2(path)
             exp_type, nstripes = meta.get("exposure", {}).get("type"), meta.get("subarray", {}).get("num_superstripe")
             kind = kind_of(np.ndim(file.tree.get("data")), exp_type, nstripes)
             if kind is None:
@@ -180,7 +185,32 @@ def _read_asdf(path):
     return _from_datamodel(tree, path)
 
 
+def _read_stage2(path):
+    from stdatamodels.jwst import datamodels
+
+    try:
+        with logged(path.name, log):
+            tree = datamodels.open(str(path))
+    except ValueError as error:
+        raise InputError(f"{path}: {reason(error, path)}") from error
+    return _stage2(tree, path)
+
+
+def _stage2(tree, source):
+    """Pack a model that has a WCS: more than gpucal's arrays is in it, so all the rest stays in its own tree."""
+    kind = KINDS.get(type(tree).__name__)
+    if kind is None:
+        return Packed(Opaque, tree, str(source))
+    packed = Packed(kind, tree, str(source))
+    packed.arrays = {name: (array, array.dtype, False) for name, array in taken(tree, kind.arrays).items()}
+    _check(packed)
+    return packed
+
+
 def _from_datamodel(tree, source):
+    steps = getattr(tree.meta, "cal_step", None)
+    if getattr(steps, "assign_wcs", None) is not None:
+        return _stage2(tree.copy(), source)
     kind = kind_of(np.ndim(tree.data), tree.meta.exposure.type, tree.meta.subarray.num_superstripe)
     if kind is None:
         raise InputError(f"{source}: the model's data has {np.ndim(tree.data)} dimensions, expected 2, 3 or 4")
@@ -196,7 +226,8 @@ def _from_datamodel(tree, source):
         array = getattr(tree, name, None) if tree.hasattr(name) else None
         if array is not None and array.size:
             dtype = np.dtype("f4") if array.dtype.kind in "fu" and name in ("data", "zeroframe") else array.dtype
-            packed.arrays[name] = (np.array(array, dtype.newbyteorder("="), order="C"), dtype, False)
+            dtype = dtype.newbyteorder("=")
+            packed.arrays[name] = (np.array(array, dtype, order="C"), dtype, False)
     _check(packed)
     return packed
 

@@ -12,7 +12,9 @@ SUFFIXES = set(
         "group_scale dq_init saturation ipc superbias refpix linearity dark_current reset rscd lastframe firstframe "
         "emicorr charge_migration jump picture_frame clean_flicker_noise persistence ramp_fit gain_scale "
         "gain_scaleints guider_cds assign_wcs flat_field photom bkg_subtract resample skymatch tweakreg "
-        "outlier_detection source_catalog"
+        "outlier_detection source_catalog badpix_selfcal msa_flagging imprint extract_2d wavecorr srctype straylight "
+        "fringe residual_fringe pathloss barshadow wfss_contam pixel_replace adaptive_trace_model resample_spec "
+        "cube_build extract_1d"
     ).split()
 )
 
@@ -24,7 +26,7 @@ def stem(path):
     for suffix in sorted({*SUFFIXES, *STEPS}, key=len, reverse=True):
         for ending in (f"_{suffix}ints", f"_{suffix}"):
             if name.endswith(ending):
-                return name.removesuffix(ending)
+                return name.removesuffix(ending).removesuffix("_jwst")
     return name
 
 
@@ -33,3 +35,10 @@ def with_suffix(path, suffix, folder=None, ending=None):
     path = Path(path)
     ending = ending or (path.suffix if path.suffix in (".fits", ".asdf") else ".fits")
     return (path.parent if folder is None else Path(folder)) / f"{stem(path)}_{suffix}{ending}"
+
+
+def numbered(path, place):
+    """Return the path of one of several products of the same kind, `x_0_s3d.fits`."""
+    path = Path(path)
+    name = stem(path)
+    return path.with_name(f"{name}_{place}{path.name.removeprefix(name)}")

@@ -40,7 +40,8 @@ def write(packed, path, durable=True):
     durable: wait until the bytes are on the disk. OutputError names the file and the cause.
     """
     path = Path(path)
-    _stamp(packed.tree, path)
+    packed.tree.on_save(str(path))
+    sign(packed.tree)
     with whole_file(path, durable) as file:
         if path.suffix == ".asdf":
             _write_asdf(packed, file)
@@ -68,17 +69,22 @@ def whole_file(path, durable=True):
         scratch.unlink(missing_ok=True) if scratch.parent.is_dir() else None
 
 
-def _stamp(tree, path):
-    tree.on_save(str(path))
+def sign(tree):
+    """Note in the header of a stdatamodels model which gpucal made it; return the model."""
     primary = tree.extra_fits.PRIMARY if tree.hasattr("extra_fits") and tree.extra_fits.hasattr("PRIMARY") else None
     cards = list(primary.header) if primary is not None and primary.hasattr("header") else []
     cards = [list(card) for card in cards if card[0] != "GPUCAL"]
     tree.extra_fits = {
         "PRIMARY": {"header": [*cards, ["GPUCAL", __version__, "Version of gpucal that made this file"]]}
     }
+    return tree
 
 
 def _write_fits(packed, file):
+    if not packed.kind.arrays:  # all of it in the tree
+        with ignored():
+            packed.tree.to_fits(file)
+        return
     words = {packed.kind.arrays[name]: stored for name, (stored, _, _) in packed.arrays.items()}
     for header, rest in _headers(packed, words):
         if header is None:

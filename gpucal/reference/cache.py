@@ -57,7 +57,7 @@ class Cache:
         advance = watch("checking sums of reference files", sum(todo.values()), "B") if todo else None
         with ThreadPoolExecutor() as pool:  # sums are worked out without Python's lock
             for path, trouble in zip(summed, pool.map(self._prove, summed), strict=True):
-                if path in todo:
+                if path in todo and advance:
                     advance(todo[path])
                 if trouble:
                     troubles[path] = trouble

@@ -31,6 +31,11 @@ class References:
         """The CRDS context in use, or N/A."""
         return getattr(self.library, "context", NONE)
 
+    @property
+    def version(self):
+        """The version of the CRDS client, or None where none is asked."""
+        return getattr(self.library, "version", None)
+
     def find(self, reftype, exposure, override=None):
         """Return (path, name) of the exposure's reference of a type, or (None, "N/A"); the file may have to be fetched.
 
@@ -51,6 +56,13 @@ class References:
 
         override: a path that goes before all other sources. ReferenceFileError if the file cannot serve.
         """
+        path, name = self.choose(reftype, exposure, override)
+        exposure.note_reference(reftype, name)
+        exposure.note_context(self.context, self.version)
+        return None if path is None else self.open(path, reftype, exposure)
+
+    def choose(self, reftype, exposure, override=None):
+        """Return the path of the exposure's reference and its name for the header; (None, "N/A") if there is none."""
         try:
             path, name = self.find(reftype, exposure, override)
         except ReferenceFileError as error:
@@ -59,9 +71,7 @@ class References:
             raise ReferenceFileError(f"{path.name}: {troubles[path]}")
         if path is not None:
             self.paths[name] = path
-        exposure.note_reference(reftype, name)
-        exposure.note_context(self.context, getattr(self.library, "version", None))
-        return None if path is None else self.open(path, reftype, exposure)
+        return path, name
 
     def open(self, path, reftype, exposure):
         """Return a reference file as an exposure needs it, opened once; ReferenceFileError if it cannot serve it."""
