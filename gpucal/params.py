@@ -83,5 +83,5 @@ def comments(step_class: Any):
             found |= vars(cls)["comments"]
         elif dataclasses.is_dataclass(cls):
             source = inspect.getsource(cls)  # type: ignore[arg-type]
-            found |= dict(re.findall(r"^    (\w+): [^#\n]*#\s*(.+)$", source, re.M))
+            found |= dict(re.findall(r"^    (\w+): [^#\n]*(?:\n {8}[^#\n]*)*#\s*(.+)$", source, re.M))
     return found

@@ -31,24 +31,45 @@ from gpucal.device import to_host
 from gpucal.reference import References
 from gpucal.settings import Settings
 
-SMALL = (
-    "nrc_sub160:6x2 nrc_sub160:1x1 nrc_sub160:2x3 nrc_sub64p:8x100 nrc_sub64p:14x3 nis_sub64:5x6 nis_sub64:3x2 "
-    "mir_sub64:8x3"
-)
+SM  # fmt: off
 ALL = (
-    "nrc_full:10x1 nrc_full:10x1:2 nrc_full:4x1:3 nrc_full_rapid:5x4 nrc_full_rapid:16x1:2 "
-    "nrc_full_rapid:2x1:3 nrc_full_rapid:1x1:4 nrcblong_full:6x1 nrcblong_full:3x2:2 nis_full:8x1 "
-    "nis_full:12x1:2 fgs_full:7x1 fgs_full:3x2:2 "
+    # The near-infrared imagers as they run by default.
+    "nrc_full:10x1 nrc_full:10x1:2 nrc_full:4x1:3 nrc_full_rapid:5x4 nrc_full_rapid:16x1:2 nrc_full_rapid:2x1:3 "
+    "nrc_full_rapid:1x1:4 nrcblong_full:6x1 nrcblong_full:3x2:2 nis_full:8x1 nis_full:12x1:2 fgs_full:7x1 fgs_full:3x2:2 "
     "nrc_subgrism256:6x5 nrc_subgrism256:16x2:2 nrc_subgrism256:2x2:3 "
     "nrc_sub160:6x2 nrc_sub160:1x1:2 nrc_sub160:2x3:3 nrc_sub160:3x2:4 nrc_sub160:4x5:5 nrc_sub160:16x1:6 "
-    "nrc_sub160:12x4:7 "
-    "nrc_sub64p:8x100 nrc_sub64p:14x3:2 nrc_sub64p:5x10:3 nrc_sub64p:1x100:4 nrc_sub64p:2x20:5 nrc_sub64p:3x99:6 "
-    "nis_sub64:5x6 nis_sub64:3x2:2 nis_sub64:16x16:3 nis_sub64:11x1:4 nis_sub64:1x4:5 mir_sub64:8x3 "
+    "nrc_sub160:12x4:7 nrc_sub64p:8x100 nrc_sub64p:14x3:2 nrc_sub64p:5x10:3 nrc_sub64p:1x100:4 nrc_sub64p:2x20:5 "
+    "nrc_sub64p:3x99:6 nis_sub64:5x6 nis_sub64:3x2:2 nis_sub64:16x16:3 nis_sub64:11x1:4 nis_sub64:1x4:5 "
+    # MIRI, by default and with its own options.
+    "mir_sub64:8x3 mir_full:12x2:9 mir_brightsky:15x3:10 mir_sub64:20x20:42 mir_sub64:1x7:44 mir_sub64:2x3:45 "
+    "mir_full:8x2:50+sample.interference=6+emicorr.skip=false+firstframe.skip=false "
+    "mir_sub64:40x2:41+sample.interference=6+emicorr.skip=false "
+    "mir_sub64:4x20:43+sample.interference=6+emicorr.skip=false+emicorr.fit_ints_separately=true "
+    "mir_sub64:6x12:47+firstframe.skip=false+persistence.skip=false+persistence.persistence_time=1 "
+    "mir_brightsky:12x1:49+sample.interference=6+emicorr.skip=false+emicorr.algorithm=sequential "
+    # NIRSpec, traditional and IRS2 readout.
+    "nrs_full:3x2:2 nrs_irs2:4x1:3 nrs2_irs2:3x1:4 nrs2_irs2:2x2:5+refpix.irs2_mean_subtraction=true "
+    "nrs_allslits:3x1:4 nrs_sub512:4x2:3 nrs_sub512:3x1:4+refpix.odd_even_columns=false "
+    # Options of all.
+    "nrc_full:2x1:3+refpix.refpix_algorithm=sirs nis_full:2x2:4+refpix.refpix_algorithm=sirs+refpix.halfwidth=12 "
+    "nrc_full:4x1:51+sample.inverse_linearity=true "
+    "nrc_sub160:5x2:81+sample.readpatt=SHALLOW4+sample.zeroframe=true+sample.inverse_linearity=true "
+    "nis_sub64:5x6:52+persistence.skip=false+persistence.persistence_time=3+persistence.dn_threshold=20000 "
     "nrc_sub160:7x2:8+charge_migration.skip=false+charge_migration.signal_threshold=3000 "
     "nrc_full:6x1:5+charge_migration.skip=false mir_sub64:9x2:2+charge_migration.skip=false "
-    "nrc_sub160:8x3:9+ramp_fit.algorithm=LIKELY "
-    "mir_sub64:30x2:3+ramp_fit.algorithm=LIKELY nrc_sub160:6x3:10+ramp_fit.suppress_one_group=false"
+    "nrc_full_rapid:10x1:21+jump.expand_large_events=true nrc_full_rapid:5x3:22+jump.expand_large_events=true "
+    "nrc_sub160:6x3:2+jump.expand_large_events=true+jump.sat_required_snowball=false "
+    "mir_full:20x1:11+sample.showers=6+jump.find_showers=true mir_sub64:5x100:4+jump.find_showers=true "
+    "mir_brightsky:12x1:2+sample.showers=4+jump.find_showers=true "
+    "nrc_full:10x1:5+clean_flicker_noise.skip=false "
+    "nrc_full:4x1:3+clean_flicker_noise.skip=false+clean_flicker_noise.fit_by_channel=true "
+    "nis_full:8x1:5+clean_flicker_noise.skip=false fgs_full:3x2:4+clean_flicker_noise.skip=false "
+    "nrc_sub160:5x2:51+clean_flicker_noise.skip=false+clean_flicker_noise.background_method=model "
+    "mir_sub64:6x2:53+clean_flicker_noise.skip=false "
+    "nrc_sub160:8x3:9+ramp_fit.algorithm=LIKELY mir_sub64:30x2:3+ramp_fit.algorithm=LIKELY "
+    "nrc_sub160:6x3:10+ramp_fit.suppress_one_group=false"
 )
+# fmt: on
 CASE = "configuration:NGROUPSxNINTS[:seed][+step.parameter=value]...; the step `sample` makes exposure and references"
 LIMIT = 1e-5  # relative, for SHARE of the pixels
 SHARE = 0.99999
