@@ -31,11 +31,16 @@ from gpucal.device import to_host
 from gpucal.reference import References
 from gpucal.settings import Settings
 
-SM  # fmt: off
+SMALL = (
+    "nrc_sub160:6x2 nrc_sub160:1x1 nrc_sub160:2x3 nrc_sub64p:8x100 nrc_sub64p:14x3 nis_sub64:5x6 nis_sub64:3x2 "
+    "mir_sub64:8x3"
+)
+# fmt: off
 ALL = (
     # The near-infrared imagers as they run by default.
     "nrc_full:10x1 nrc_full:10x1:2 nrc_full:4x1:3 nrc_full_rapid:5x4 nrc_full_rapid:16x1:2 nrc_full_rapid:2x1:3 "
-    "nrc_full_rapid:1x1:4 nrcblong_full:6x1 nrcblong_full:3x2:2 nis_full:8x1 nis_full:12x1:2 fgs_full:7x1 fgs_full:3x2:2 "
+    "nrc_full_rapid:1x1:4 nrcblong_full:6x1 nrcblong_full:3x2:2 nis_full:8x1 nis_full:12x1:2 fgs_full:7x1 "
+    "fgs_full:3x2:2 "
     "nrc_subgrism256:6x5 nrc_subgrism256:16x2:2 nrc_subgrism256:2x2:3 "
     "nrc_sub160:6x2 nrc_sub160:1x1:2 nrc_sub160:2x3:3 nrc_sub160:3x2:4 nrc_sub160:4x5:5 nrc_sub160:16x1:6 "
     "nrc_sub160:12x4:7 nrc_sub64p:8x100 nrc_sub64p:14x3:2 nrc_sub64p:5x10:3 nrc_sub64p:1x100:4 nrc_sub64p:2x20:5 "
