@@ -117,7 +117,9 @@ def list_steps(settings, console):
             console.print(f"  references: {', '.join(step.references)}")
         for name, value in params.defaults(step).items():
             if not name.startswith("override_"):
-                console.print(f"  {name} = {value}  {_plain('# ' + params.comments(step).get(name, ''))}", soft_wrap=True)
+                console.print(
+                    f"  {name} = {value}  {_plain('# ' + params.comments(step).get(name, ''))}", soft_wrap=True
+                )
     return DONE
 
 

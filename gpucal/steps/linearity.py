@@ -9,6 +9,7 @@ from gpucal.device import array_module
 from gpucal.dq import GROUP, PIXEL
 from gpucal.kernel import kernel
 from gpucal.step import Step
+from gpucal.stripes import Stripes
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Linearity(Step):
     def process(self, ramp, linearity):
         """Correct groups and zero frames in place; groups that average frames read by read, if the reference can."""
         by_read = linearity.has("inv_coeffs") and ramp.need("exposure.nframes") > 1
-        by_read &= not len(ramp.meta.exposure.read_times or ())
+        by_read &= not len(ramp.meta.exposure.read_times or ()) and not Stripes.of(ramp)
         coeffs, inverse, flags = linearity.made(("usable", by_read), lambda: usable_coefficients(linearity, by_read))
         ramp.pixeldq |= flags
         if by_read and ramp.shape[1] > 1:

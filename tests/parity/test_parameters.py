@@ -16,19 +16,6 @@ FRAMEWORK = {
 # Parameters that gpucal does not have, or has with another default, on purpose: why.
 DELIBERATE: dict[tuple[str, str], str] = {}
 
-# Parameters of steps that are being completed; a parameter that has come must be taken off this list.
-NOT_YET = {
-    "refpix": "ovr_corr_mitigation_ftr preserve_irs2_refpix irs2_mean_subtraction sigreject gaussmooth halfwidth "
-    "override_refpix override_sirskernel",
-    "jump": (
-        "expand_large_events min_sat_area min_jump_area expand_factor use_ellipses sat_required_snowball "
-        "min_sat_radius_extend sat_expand edge_size mask_snowball_core_next_int snowball_time_masked_next_int "
-        "find_showers max_shower_amplitude extend_snr_threshold extend_min_area extend_inner_radius "
-        "extend_outer_radius extend_ellipse_expand_ratio time_masked_after_shower max_extended_radius"
-    ),
-    "ramp_fit": "int_name save_opt opt_name",
-}
-
 
 @pytest.fixture(scope="module")
 def steps(official):
@@ -47,7 +34,7 @@ def test_parameters_have_the_official_names_and_defaults(name, steps):
     if name not in steps:
         pytest.skip("not a step of the official Stage 1")
     ours = {field.name: field.default for field in dataclasses.fields(STEPS[name])}
-    away = set(NOT_YET.get(name, "").split()) | {p for step, p in DELIBERATE if step == name}
+    away = {p for step, p in DELIBERATE if step == name}
     theirs = parameters(steps[name])
     assert {p: ours.get(p, "missing") for p in theirs.keys() - away} == {p: theirs[p] for p in theirs.keys() - away}
 
@@ -62,7 +49,6 @@ def test_parameters_that_the_official_step_lacks_are_those_of_every_step(name, s
 
 def test_exceptions_are_no_longer_than_they_need_to_be(steps):
     known = {name: {field.name: field.default for field in dataclasses.fields(step)} for name, step in STEPS.items()}
-    exceptions = [(name, p) for name, some in NOT_YET.items() for p in some.split()] + list(DELIBERATE)
-    for name, p in exceptions:
+    for name, p in DELIBERATE:
         official_default = parameters(steps[name])[p]
         assert known[name].get(p, "missing") != official_default, f"{name}.{p} is no exception any more"

@@ -99,7 +99,7 @@ def plain(meta):
 
 
 TYPES = ("mask", "saturation", "superbias", "linearity", "gain", "readnoise", "ipc")
-UNEVEN = "nrc_sub64p_supstp032"  # its groups need a fit that gpucal lacks
+UNEVEN = "nrc_sub64p_supstp032"  # its fit is LIKELY, where rounding may decide: see below
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +155,12 @@ def test_references_made_for_the_stripes_give_the_official_numbers(name, parity,
     assert sum(d.count - d.equal for d in differences) == 0
 
 
-def test_groups_at_uneven_times_are_not_fitted(references, tmp_path):
-    import gpucal
-
-    exposure = make_stripe_exposure(UNEVEN, tmp_path, ngroups=1)
-    (fate,) = gpucal.run(exposure, tmp_path, override={t: str(path) for t, path in references(UNEVEN).items()})
-    assert fate.error == f"ramp_fit: {exposure}: groups at uneven times (repeated stripes) need the fit LIKELY"
+def test_groups_at_uneven_times_are_fitted_by_likelihood(parity, official, references, tmp_path):
+    """All but a few rates are the official ones: with two or three usable differences rounding finds the jump."""
+    official.silence()
+    exposure = make_stripe_exposure(UNEVEN, tmp_path, ngroups=5, seed=21)
+    differences = parity.compare_files(UNEVEN, exposure, references(UNEVEN))
+    fitted = [d for d in differences if d.step in ("ramp_fit", "gain_scale")]
+    assert fitted
+    assert all(d.equal >= d.count - 4 for d in fitted)
+    assert all(d.equal == d.count for d in differences if d not in fitted)
