@@ -94,12 +94,8 @@ class _Wanted:
             instrument = exposure.need("instrument.name").lower()
             if settings.instrument not in (None, instrument):
                 return
-            asked = (
-                str(getattr(exposure, "cut", None)),
-                exposure.data.shape,
-                instrument,
-                exposure.meta.instrument.detector,
-            )
+            place = str(getattr(exposure, "cut", None)), exposure.data.shape
+            asked = instrument, exposure.meta.instrument.detector, *place
             for step in settings.pipeline(instrument, exposure.meta.exposure.type).steps:
                 if not step.skip:
                     self._look_at_step(step, file, exposure, asked)

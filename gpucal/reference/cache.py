@@ -54,11 +54,11 @@ class Cache:
         troubles = {path: trouble for path in paths if (trouble := self._see(path))}
         summed = [path for path in paths if path not in troubles and self.verify and self._sum(path)]
         todo = {path: path.stat().st_size for path in summed if noted(path) is None}
-        advance = watch("checking sums of reference files", sum(todo.values()), "B") if todo else None
+        stage = "checking sums of reference files", sum(todo.values()), "B"
+        advance = watch(*stage) if todo else ignore(*stage)
         with ThreadPoolExecutor() as pool:  # sums are worked out without Python's lock
             for path, trouble in zip(summed, pool.map(self._prove, summed), strict=True):
-                if path in todo and advance:
-                    advance(todo[path])
+                advance(todo.get(path, 0))
                 if trouble:
                     troubles[path] = trouble
         return troubles
