@@ -64,7 +64,7 @@ class _Ours(_Other):
 
     def finalize_result(self, result, reference_files_used):
         """References and their context are noted already; gpucal signs, not jwst."""
-        if hasattr(result, "extra_fits"):
+        if hasattr(result, "to_fits"):
             sign(result)
 
     @contextlib.contextmanager
