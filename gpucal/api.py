@@ -43,7 +43,8 @@ class Recipe:
         exposure = model.open(source, self.references.device)
         if exposure is source:
             exposure = exposure.copy()
-        pipeline = self.settings.pipeline(exposure.need("instrument.name").lower(), exposure.meta.exposure.type)
+        exposure.need("instrument.name")
+        pipeline = self.settings.pipeline_for(exposure, self.references)
         return pipeline.run(exposure, self.references)[0]
 
 

@@ -8,6 +8,8 @@ import contextlib
 import dataclasses
 import functools
 import importlib.metadata
+import json
+import logging
 import re
 
 from hydra import compose, initialize_config_dir
@@ -25,6 +27,7 @@ from gpucal.pipelines import SUFFIXES, Flow, Pipeline
 from gpucal.provenance import recorded
 from gpucal.step import STEPS, find
 
+log = logging.getLogger(__name__)
 INSTRUMENTS = tuple(sorted(file.stem for file in (CONF / "instrument").glob("*.yaml")))
 
 
@@ -111,6 +114,39 @@ class Settings:
         self._add_weaker(config)
         _validate(config)
         return config
+
+    def pipeline_for(self, exposure, references):
+        """Return the pipeline for one exposure, with the parameters that its references recommend (pars-*).
+
+        They are stronger than the instrument's settings and weaker than the user's. exposure: anything with `meta` and
+        `source`. ReferenceFileError if a parameter file that applies cannot be read.
+        """
+        instrument, exp_type = exposure.meta.instrument.name.lower(), exposure.meta.exposure.type
+        plain = self.pipeline(instrument, exp_type)
+        recommend = getattr(references.library, "pars", None)
+        if recommend is None or not self.run.pars:
+            return plain
+        found = recommend(exposure, plain.name, [step.alias for step in plain.steps])
+        return self._recommended(instrument, exp_type, json.dumps(found, sort_keys=True)) if found else plain
+
+    @functools.cache  # noqa: B019
+    def _recommended(self, instrument, exp_type, found):
+        kept = [o for o in self.overrides if not re.match(r"\+?instrument=|hydra[./]", o)]
+        config = _composed("exposure", [*kept, f"instrument={instrument}"], self.values)
+        own = [
+            keys for source, keys in sources.layers(config, self.overrides, self.values) if "instrument=" not in source
+        ]
+        for alias, parameters in json.loads(found).items():
+            known = params.defaults(STEPS[alias]) if alias in STEPS else {}
+            for name, value in parameters.items():
+                key = f"steps.{alias}.{name}"
+                if name not in known:
+                    log.debug("%s=%s is recommended, but no setting", key, value)
+                elif not any(key in keys or f"steps.{alias}" in keys for keys in own):
+                    OmegaConf.update(config, key, value)
+        self._add_weaker(config)
+        _validate(config)
+        return self._pipeline(config, exp_type)
 
     def _weaker(self):
         """What is taken over from elsewhere, weaker than what the user says in this run: [(source, {key: value})]."""

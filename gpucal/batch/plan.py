@@ -96,7 +96,7 @@ class _Wanted:
                 return
             place = str(getattr(exposure, "cut", None)), exposure.data.shape
             asked = instrument, exposure.meta.instrument.detector, *place
-            for step in settings.pipeline(instrument, exposure.meta.exposure.type).steps:
+            for step in settings.pipeline_for(exposure, self.references).steps:
                 if not step.skip:
                     self._look_at_step(step, file, exposure, asked)
         except ReferenceFileError as error:

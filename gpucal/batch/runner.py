@@ -141,7 +141,8 @@ class _Work:
     def _calibrate(self, job):
         fate = job.fate
         run = self.settings.run
-        pipeline = self.settings.pipeline(self._instrument(job.contents), job.contents.tree.meta.exposure.type)
+        self._require_instrument(job.contents)
+        pipeline = self.settings.pipeline_for(job.contents, self.references)
         before_fit = [one for one, after in itertools.pairwise(pipeline.steps) if after.alias == "ramp_fit"]
 
         def on_step(step, outcome, result):
@@ -223,15 +224,14 @@ class _Work:
         if hasattr(result, "beside"):
             result.beside.clear()
 
-    def _instrument(self, contents):
-        """The instrument of an exposure; InputError if it is not the one that was asked for."""
+    def _require_instrument(self, contents):
+        """Raise InputError if an exposure is not from the instrument that was asked for."""
         found = (contents.tree.meta.instrument.name or "").lower()
         asked = self.settings.instrument
         if not found:
             raise InputError(f"{contents.source}: keyword INSTRUME is missing")
         if asked and found != asked:
             raise InputError(f"{contents.source}: is from {found}, but +instrument={asked} was asked for")
-        return found
 
 
 def _pieces(suffix, product):

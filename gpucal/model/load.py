@@ -38,6 +38,11 @@ class Packed:
     source: str
     arrays: dict[str, tuple[np.ndarray, np.dtype, bool]] = field(default_factory=dict)
 
+    @property
+    def meta(self):
+        """The metadata tree."""
+        return self.tree.meta
+
     def unpack(self, device: Device) -> Model:
         """Return the model on the device, its pixels decoded there; on a CPU in the packed memory, so only once."""
         arrays = {}
