@@ -31,9 +31,7 @@ class CleanFlickerNoise(Step):
     fit_method: Literal["median", "fft"] = "median"  # of lines, or low frequencies (NIRSpec's spectra only)
     fit_by_channel: bool = False  # each amplifier by itself (full frames of the near infrared)
     background_method: Literal["median", "model", "median_image"] | None = "median"  # what is subtracted first
-    background_box_size: list[int] | None = (
-        None  # pixels (rows, columns) of model; default: up to 32, dividing the image
-    )
+    background_box_size: list[int] | None = None  # pixels (rows, columns) of model; default: divisors up to 32
     mask_science_regions: bool = False  # leave out where spectra lie, and what MIRI does not image
     apply_flat_field: bool = False  # divide by the flat before, multiply by it after
     n_sigma: float = 2.0  # sigma; background reaches so far from its median; 0: no limits
