@@ -177,11 +177,6 @@ def test_header_that_states_another_number_of_groups(product):
     assert refusal(product) == "NGROUPS is 9, but SCI holds 3 groups"
 
 
-def test_guider_exposure_is_refused(product):
-    fits.setval(product, "EXP_TYPE", value="FGS_ACQ1")
-    assert refusal(product) == "EXP_TYPE is FGS_ACQ1, guider exposures have a pipeline of their own"
-
-
 def test_header_without_the_number_of_groups_is_fine(product, host):
     fits.delval(product, "NGROUPS")
     assert open_model(product, host).shape == (1, 3, 4, 5)
