@@ -190,15 +190,13 @@ class _Work:
         contents, job.contents = job.contents, None
         return contents.unpack(self.references.device)
 
-    def _packed(self, job, result, suffix, last=False):
-        """Take a result off the device; return (packed model, path), its suffix that of its kind or the one given."""
+    def _packed(self, job, result, suffix, last=False, exact=False):
+        """Take a result off the device; return (packed model, path), its suffix that of its kind or the one given.
+
+        exact: the suffix given is whole, so that rates of integrations get no `ints` behind it.
+        """
         kinds = [
-            (
-                one,
-                one.suffix
-                if suffix is None
-                else suffix.removesuffix("ints") + ("ints" if isinstance(one, Cube) else ""),
-            )
+            (one, one.suffix if suffix is None else suffix + ("ints" if isinstance(one, Cube) and not exact else ""))
             for one in (result if isinstance(result, Slopes) else [result])
         ]
         if last and isinstance(result, Slopes) and result.optional:
@@ -214,7 +212,7 @@ class _Work:
         for one in result if isinstance(result, Slopes) else [result]:
             while one.byproducts:
                 suffix, product = one.byproducts.popitem()
-                job.products += self._packed(job, product, suffix, last=True)
+                job.products += self._packed(job, product, suffix, last=True, exact=True)
 
     def _take_beside(self, job, result):
         """Take from a result what a step wants to be written beside the products."""
