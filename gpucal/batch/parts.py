@@ -51,6 +51,8 @@ def too_large(source, device, configured=None):
 def divided(pipeline):
     """Return (steps on integrations, steps on rows, steps on the slopes), or None if the pipeline cannot be divided."""
     steps = pipeline.steps
+    if not all(hasattr(step, "skip") for step in steps):
+        return None  # a function in a list does what it likes
     scopes = [step.scope if not step.skip else "integration" for step in steps]
     fit = next((i for i, step in enumerate(steps) if step.alias == "ramp_fit" and not step.skip), None)
     if fit is None or scopes[fit] != "rows":

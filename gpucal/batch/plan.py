@@ -97,7 +97,7 @@ class _Wanted:
             place = str(getattr(exposure, "cut", None)), exposure.data.shape
             asked = instrument, exposure.meta.instrument.detector, *place
             for step in settings.pipeline_for(exposure, self.references).steps:
-                if not step.skip:
+                if not getattr(step, "skip", True):  # a function in a list has none
                     self._look_at_step(step, file, exposure, asked)
         except ReferenceFileError as error:
             self.troubles[file][Trouble("parameters", "", str(error))] = None

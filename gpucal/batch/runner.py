@@ -143,7 +143,9 @@ class _Work:
         run = self.settings.run
         self._require_instrument(job.contents)
         pipeline = self.settings.pipeline_for(job.contents, self.references)
-        before_fit = [one for one, after in itertools.pairwise(pipeline.steps) if after.alias == "ramp_fit"]
+        before_fit = [
+            one for one, after in itertools.pairwise(pipeline.steps) if getattr(after, "alias", "") == "ramp_fit"
+        ]
 
         def on_step(step, outcome, result):
             fate.outcomes.append(outcome)
