@@ -96,7 +96,7 @@ class Crds:
         except does_not_apply:
             return None
         except exceptions.CrdsUnknownInstrumentError:
-            raise ReferenceFileError(f"{self.context} knows no instrument {instrument}") from None
+            raise NoRule(f"{self.context} knows no instrument {instrument}") from None
         except OSError as error:
             why = self.offline or "the server does not give them"
             raise ReferenceFileError(
@@ -118,7 +118,7 @@ class Crds:
 
 
 class NoRule(ReferenceFileError):
-    """The rules of a type have no file for such an exposure."""
+    """There are no rules for such an exposure, or they have no file for it."""
 
 
 class Rules:
