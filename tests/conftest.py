@@ -77,7 +77,7 @@ def pytest_collection_finish(session):
     """Where there is a GPU, a run of all tests that would not touch it must fail."""
     config = session.config
     everything = any(TESTS.is_relative_to(Path(config.invocation_params.dir, arg)) for arg in config.args)
-    narrowed = config.option.keyword or config.option.markexpr
+    narrowed = config.option.keyword or config.option.markexpr not in ("", "not slow")
     if HAS_GPU and everything and not narrowed and not any(_runs_on_gpu(item) for item in session.items):
         raise pytest.UsageError("this machine has a GPU, but no CUDA test was collected")
 

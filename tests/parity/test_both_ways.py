@@ -19,6 +19,8 @@ from gpucal.step import STEPS, find
 from tests.parity.conftest import ROOT
 from tests.parity.test_products import NOT_YET
 
+pytestmark = pytest.mark.slow
+
 OWN = "tests.parity.stpipe_steps."
 STAGE2 = ["jwst::assign_wcs", "jwst::flat_field", "jwst::photom", "jwst::resample"]
 # Written by one of the two alone, or different by nature.

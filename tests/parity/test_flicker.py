@@ -13,6 +13,8 @@ from gpucal.step import STEPS
 from tests.conftest import header
 from tests.pastasoss import pastasoss
 
+pytestmark = pytest.mark.slow
+
 FOURIER = 1e-3  # DN; the official fit inverts in single precision
 KINDS = {
     "nrc_sub160": {"ngroups": 5, "nints": 2, "seed": 51, "cr_rate": 1e-4},

@@ -9,6 +9,8 @@ from astropy.io import fits
 from gpucal import model, sample, steps
 from gpucal.reference import References
 
+pytestmark = pytest.mark.slow
+
 WHOLE_PIPELINES = [
     "mir_sub64:10x3:51+sample.interference=6+emicorr.skip=false",
     "mir_sub64:5x4:54+firstframe.skip=false+persistence.skip=false+persistence.persistence_time=2",

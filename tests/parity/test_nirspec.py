@@ -11,6 +11,8 @@ from gpucal import device, model, sample
 from gpucal.reference import References
 from gpucal.steps import DqInit, Refpix, Saturation, Superbias
 
+pytestmark = pytest.mark.slow
+
 IRS2 = 5e-3  # DN
 
 

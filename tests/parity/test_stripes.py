@@ -11,6 +11,8 @@ from gpucal.stripes import Stripes
 from tests.conftest import header
 from tests.parity.test_stage1 import failures
 
+pytestmark = pytest.mark.slow
+
 AXES = [(1, 2), (-1, 2), (1, -2), (-1, -2), (2, 1), (-2, 1), (2, -1), (-2, -1)]
 
 

@@ -14,6 +14,8 @@ import gpucal
 from gpucal import sample
 from gpucal.steps import STEPS
 
+pytestmark = pytest.mark.slow
+
 DIFFERENT = {"DATE", "FILENAME", "", "HISTORY", "COMMENT"}
 STRUN = [sys.executable, "-W", "ignore", "-c", "from stpipe._cli.strun import main; main()"]
 OWN = {alias: step for alias, step in sorted(STEPS.items()) if step.__module__.startswith("gpucal.steps.")}
