@@ -19,6 +19,7 @@ def main():
     console = Console(highlight=False)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us as they are; users see one line
     code = [DONE]
+    from gpucal.experiment import spelled
     from gpucal.settings import declare, readable_errors
 
     declare()
@@ -27,6 +28,8 @@ def main():
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
     def program(config):
         code[0] = max(code[0], _guarded(lambda: act(config, console), console))
+
+    sys.argv[1:] = [spelled(argument) for argument in sys.argv[1:]]
 
     def compose_and_run():
         with readable_errors(sys.argv[1:]):
@@ -124,13 +127,14 @@ def list_steps(settings, console):
 
 
 def show_config(settings, console):
-    """Print every setting with its value, what set it and what it means, of the instrument's exposures if one is given.
+    """Print every setting with its value, what set it and what it means, for +instrument=NAME, mode=EXP_TYPE if given.
 
     Of the steps only those of the pipeline are shown.
     """
     from rich.table import Table
 
-    pipeline = settings.pipeline(settings.instrument) if settings.instrument else settings.default_pipeline
+    exposures = settings.instrument, settings.mode
+    pipeline = settings.pipeline(*exposures) if settings.instrument else settings.default_pipeline
     if settings.run.export is not None:
         if settings.run.export != "stpipe":
             raise ConfigError(f"export={settings.run.export} is not stpipe")
@@ -142,7 +146,7 @@ def show_config(settings, console):
     table = Table(box=None, pad_edge=False)
     for heading in ("setting", "value", "from", "meaning"):
         table.add_column(heading, overflow="fold")
-    for one in settings.explained(settings.instrument):
+    for one in settings.explained(*exposures):
         group, _, rest = one.key.partition(".")
         unset = one.value is None and one.source == "default" and (group == "override" or "override_" in rest)
         if unset or (group == "steps" and rest.partition(".")[0] not in shown):

@@ -33,7 +33,7 @@ def record(job_fate, tree, settings, references):
         "steps": [
             {
                 "step": outcome.step, "status": outcome.status, "reason": outcome.reason,
-                "seconds": round(outcome.seconds, 4), "parameters": plain_parameters(outcome.parameters),
+                "seconds": round(outcome.seconds, 4), "parameters": plain_parameters(outcome.by),
             }
             for outcome in job_fate.outcomes
         ],

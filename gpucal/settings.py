@@ -1,7 +1,7 @@
 """Settings: the composed configuration of a run, and the pipeline it makes for each kind of exposure.
 
-A value appears in one place of this chain, the later wins: step default < conf/instrument < the user's file
-(experiment=) < the command line.
+A value appears in one place of this chain, the later wins: step default < conf/instrument < conf/mode (EXP_TYPE) <
+recommended parameters (pars-*) < settings of a product (from=) < the user's file (experiment=) < the command line.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gpucal import official, params, sources
+from gpucal import experiment, official, params, sources
 from gpucal.errors import ConfigError
 from gpucal.hooks import imported
 from gpucal.paths import CONF
@@ -82,6 +82,14 @@ def _header_reftypes():
     return set(ImageModel().schema["properties"]["meta"]["properties"]["ref_file"]["properties"]) - {"crds"}
 
 
+@functools.cache
+def _modes():
+    """The exposure types that headers may name."""
+    from stdatamodels.jwst.datamodels import ImageModel
+
+    return ImageModel().schema["properties"]["meta"]["properties"]["exposure"]["properties"]["type"]["enum"]
+
+
 class Settings:
     """The configuration of one run."""
 
@@ -91,29 +99,35 @@ class Settings:
         run: the configuration that the command line has composed already.
         """
         declare()
-        self.overrides, self.values = list(overrides), values or {}
+        self.values = dict(values or {})
+        more = [f"experiment={self.values.pop('experiment')}"] if "experiment" in self.values else []
+        self.overrides = [experiment.spelled(override) for override in [*overrides, *more]]
         self.run: DictConfig = run if run is not None else _composed("config", self.overrides, self.values)
         self.weaker = self._weaker()
         self._add_weaker(self.run)
-        self.instrument = self.run.get("instrument")
+        self.instrument, self.mode = self.run.get("instrument"), self._mode()
         _validate(self.run)
         self.default_pipeline = self._pipeline(self.run)
 
     @functools.cache  # noqa: B019  (settings live as long as the run)
     def pipeline(self, instrument, exp_type=None):
         """Return the pipeline for the exposures of an instrument and a type: the one asked for, or what suits them."""
-        return self._pipeline(self.exposure(instrument), exp_type)
+        return self._pipeline(self.exposure(instrument, exp_type))
 
     @functools.cache  # noqa: B019
-    def exposure(self, instrument):
-        """Return the composed configuration for the exposures of an instrument."""
-        if instrument not in INSTRUMENTS:
-            raise ConfigError(f"instrument {instrument} is not one of {', '.join(INSTRUMENTS)}")
-        kept = [o for o in self.overrides if not re.match(r"\+?instrument=|hydra[./]", o)]
-        config = _composed("exposure", [*kept, f"instrument={instrument}"], self.values)
+    def exposure(self, instrument, exp_type=None):
+        """Return the composed configuration for the exposures of an instrument and a type."""
+        config = self._of_exposures(instrument, exp_type)
         self._add_weaker(config)
         _validate(config)
         return config
+
+    def _of_exposures(self, instrument, exp_type):
+        if instrument not in INSTRUMENTS:
+            raise ConfigError(f"instrument {instrument} is not one of {', '.join(INSTRUMENTS)}")
+        kept = [o for o in self.overrides if not re.match(r"\+?(instrument|mode)=|hydra[./]", o)]
+        mode = [f"mode={exp_type}"] if re.fullmatch(r"[A-Z0-9_-]+", exp_type or "") else []  # not N/A
+        return _composed("exposure", [*kept, f"instrument={instrument}", *mode], self.values)
 
     def pipeline_for(self, exposure, references):
         """Return the pipeline for one exposure, with the parameters that its references recommend (pars-*).
@@ -123,7 +137,7 @@ class Settings:
         """
         instrument, exp_type = exposure.meta.instrument.name.lower(), exposure.meta.exposure.type
         plain = self.pipeline(instrument, exp_type)
-        recommend = getattr(references.library, "pars", None)
+        recommend = getattr(references.collection, "pars", None)
         if recommend is None or not self.run.pars:
             return plain
         found = recommend(exposure, plain.name, [step.alias for step in plain.steps])
@@ -131,49 +145,68 @@ class Settings:
 
     @functools.cache  # noqa: B019
     def _recommended(self, instrument, exp_type, found):
-        kept = [o for o in self.overrides if not re.match(r"\+?instrument=|hydra[./]", o)]
-        config = _composed("exposure", [*kept, f"instrument={instrument}"], self.values)
-        own = [
-            keys for source, keys in sources.layers(config, self.overrides, self.values) if "instrument=" not in source
-        ]
+        config = self._of_exposures(instrument, exp_type)
+        own = self._own(config)
         for alias, parameters in json.loads(found).items():
             known = params.defaults(STEPS[alias]) if alias in STEPS else {}
             for name, value in parameters.items():
                 key = f"steps.{alias}.{name}"
                 if name not in known:
                     log.debug("%s=%s is recommended, but no setting", key, value)
-                elif not any(key in keys or f"steps.{alias}" in keys for keys in own):
+                elif key not in own and f"steps.{alias}" not in own:
                     OmegaConf.update(config, key, value)
         self._add_weaker(config)
         _validate(config)
-        return self._pipeline(config, exp_type)
+        return self._pipeline(config)
+
+    def _own(self, config):
+        """The names of the settings that the user says in this run."""
+        found = sources.layers(config, self.overrides, self.values)
+        return {key for source, keys in found if source.partition("=")[0] not in sources.EXPOSURE for key in keys}
+
+    def _mode(self):
+        """The EXP_TYPE that was asked for, if any."""
+        asked = [o.partition("=")[2] for o in self.overrides if re.match(r"\+?mode=", o)]
+        if not asked:
+            return None
+        known = _modes()
+        if asked[-1] not in known:
+            raise ConfigError(f"mode={asked[-1]}: is no EXP_TYPE{params.suggest(asked[-1], known)}")
+        return asked[-1]
 
     def _weaker(self):
-        """What is taken over from elsewhere, weaker than what the user says in this run: [(source, {key: value})]."""
-        product = self.run.get("from")
-        return [(f"from={product}", recorded(product)["settings"])] if product else []
+        """What is taken over from files, weaker than what is written in this run: [(source, {key: value})]."""
+        found = []
+        if product := self.run.get("from"):
+            found.append((f"from={product}", recorded(product)["settings"]))
+        if path := self.run.experiment_file:
+            found.append((f"experiment={path}", experiment.read(path, self.run.pipelines)))
+            for key in found[-1][1]:
+                if key.partition(".")[0] not in self.run:
+                    raise ConfigError(f"experiment={path}: {key}: no such setting{_suggest_key(key)}")
+        return found
 
     def _add_weaker(self, config):
-        strong = {key for _, keys in sources.layers(config, self.overrides, self.values) for key in keys}
+        own = self._own(config)
         for _, keys in self.weaker:
             for key, value in keys.items():
-                if key not in strong:
+                if key not in own:
                     OmegaConf.update(config, key, value, force_add=True)
 
-    def explained(self, instrument=None):
-        """Return the sources.Value of every setting, of the exposures of an instrument if one is given."""
-        config = self.exposure(instrument) if instrument else self.run
-        return sources.explain(config, sources.layers(config, self.overrides, self.values, self.weaker))
+    def explained(self, instrument=None, mode=None):
+        """Return the sources.Value of every setting, of the exposures of an instrument and a type if they are given."""
+        config = self.exposure(instrument, mode) if instrument else self.run
+        return sources.explain(config, sources.layers(config, self.overrides, self.values, self.weaker, mode))
 
     @functools.cache  # noqa: B019
     def changed(self):
         """Return {dotted key: value} of what was set otherwise than in gpucal's own configuration."""
-        own = ("default", "instrument=")
+        own = ("default", "instrument=", "mode=")
         values = {one.key: one.value for one in self.explained() if not one.source.startswith(own)}
-        return {key: value for key, value in values.items() if key not in ("action", "from")}
+        return {key: value for key, value in values.items() if key not in ("action", "from", "experiment_file")}
 
-    def _pipeline(self, config, exp_type=None):
-        name = config.pipeline or config.exp_types.get(str(exp_type)) or "detector1"
+    def _pipeline(self, config):
+        name = config.pipeline or "detector1"
         whole = composed_pipeline(name, config)
         if name not in config.pipelines:
             return whole

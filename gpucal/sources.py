@@ -1,6 +1,7 @@
 """Where every value of the configuration comes from, strongest source last."""
 
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,14 +12,24 @@ from gpucal import params
 from gpucal.paths import CONF
 from gpucal.step import STEPS
 
+EXPOSURE = ("instrument", "mode")  # what is known of an exposure, and has settings of its own
+
 
 class Value(NamedTuple):
-    """One setting: its dotted name, its value, what set it, and what it means."""
+    """One setting: its dotted name, its value, and what set it."""
 
     key: str
     value: Any
     source: str
-    help: str
+
+    @property
+    def help(self):
+        """What it means: the comment beside it, where it is declared."""
+        group, _, rest = self.key.partition(".")
+        if group == "steps":
+            alias, _, parameter = rest.partition(".")
+            return params.comments(STEPS[alias]).get(parameter, "") if alias in STEPS else ""
+        return _comments().get(self.key, "")
 
 
 def explain(config, layers):
@@ -29,24 +40,24 @@ def explain(config, layers):
     values = []
     for key, value in sorted(flat(config).items()):
         source = next((name for name, keys in reversed(layers) if _sets(keys, key)), "default")
-        values.append(Value(key, value, source, _help(key)))
+        values.append(Value(key, value, source))
     return values
 
 
-def layers(config, overrides, values, more=()):
+def layers(config, overrides, values, more=(), mode=None):
     """Return what set values beside the defaults: [(source, {dotted key: value})], from weak to strong.
 
     overrides: in Hydra's words; values: of a call from Python; more: further layers, weaker than the user's own.
+    mode: the EXP_TYPE of the exposures.
     """
     found: list[tuple[str, dict]] = []
-    instrument = config.get("instrument")
-    if instrument:
-        found.append((f"instrument={instrument}", _file(CONF / "instrument" / f"{instrument}.yaml")))
-    found += more
     written = {o.key_or_group: o for o in OverridesParser.create().parse_overrides(list(overrides))}
+    about = {"instrument": config.get("instrument"), "mode": mode}
+    found += [(f"{group}={name}", _chosen(group, name)) for group, name in about.items() if name]
+    found += more
     if "experiment" in written:
         name = str(written["experiment"].value())
-        found.append((f"experiment={name}", _experiment(name)))
+        found.append((f"experiment={name}", _chosen("experiment", name)))
     found.append(("command line", _written(written)))
     found.append(("call", flat(values)))
     return [(name, keys) for name, keys in found if keys]
@@ -78,27 +89,17 @@ def _written(overrides):
     return keys
 
 
-def _experiment(name):
+def _chosen(group, name):
     folders = [CONF]
     if HydraConfig.initialized():
         runtime = HydraConfig.get().runtime.config_sources
         folders += [source.path for source in runtime if source.schema == "file" and source.path]
-    from pathlib import Path
-
-    files = [file for folder in folders if (file := Path(folder) / "experiment" / f"{name}.yaml").is_file()]
+    files = [file for folder in folders if (file := Path(folder) / group / f"{name}.yaml").is_file()]
     return _file(files[-1]) if files else {}
 
 
 def _file(path):
     return {key: value for key, value in flat(OmegaConf.load(path)).items() if key != "defaults"}
-
-
-def _help(key):
-    group, _, rest = key.partition(".")
-    if group == "steps":
-        alias, _, parameter = rest.partition(".")
-        return params.comments(STEPS[alias]).get(parameter, "") if alias in STEPS else ""
-    return _comments().get(key, "")
 
 
 def _comments():

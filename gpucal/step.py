@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
     status: str  # COMPLETE, SKIPPED or FAILED
     reason: str  # why it was skipped or failed
     seconds: float
-    parameters: "Step | None" = None  # the step itself
+    by: "Step | None" = None  # the step itself, with its parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,16 +77,9 @@ class Step:
             status, reason = "COMPLETE", ""
         except Skip as skip:
             result, status, reason = model, skip.status, str(skip)
-            failed = status == "FAILED"
-            log.log(
-                logging.WARNING if failed else logging.INFO,
-                "%s: %s %s: %s",
-                model.source,
-                self.alias,
-                status.lower(),
-                reason,
-            )
-            result.note(f"{self.alias} {status.lower()}: {reason}")
+            said = f"{self.alias} {status.lower()}: {reason}"
+            log.log(logging.WARNING if status == "FAILED" else logging.INFO, "%s: %s", model.source, said)
+            result.note(said)
         except HookError:
             raise  # it names the step already
         except GpucalError as error:
@@ -120,6 +113,14 @@ class Step:
     def uses(self, reftype, model):
         """Tell whether this exposure is corrected with a reference of this type; if not, the argument is None."""
         return True
+
+    def scope_for(self, outline):
+        """Return what must be seen at once of the exposure that an outline describes, as in `scope`."""
+        return self.scope
+
+    def leaves(self, outline):
+        """Return the outline of an exposure as this step leaves it, where that is of another shape."""
+        return outline
 
     def _process(self, model, references):
         kind = model.readout

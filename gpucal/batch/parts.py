@@ -48,17 +48,21 @@ def too_large(source, device, configured=None):
     return shape if shape and need(shape) > allowed else None
 
 
-def divided(pipeline):
-    """Return (steps on integrations, steps on rows, steps on the slopes), or None if the pipeline cannot be divided."""
+def divided(pipeline, outline):
+    """Return (steps on integrations, steps on rows, steps on the slopes), or None if the pipeline cannot be divided.
+
+    It can if nothing but the fit looks at the ramp as a whole, neither a step nor a hook nor a result that is saved.
+    outline: that of the exposure.
+    """
     steps = pipeline.steps
     if not all(hasattr(step, "skip") for step in steps):
         return None  # a function in a list does what it likes
-    scopes = [step.scope if not step.skip else "integration" for step in steps]
     fit = next((i for i, step in enumerate(steps) if step.alias == "ramp_fit" and not step.skip), None)
-    if fit is None or scopes[fit] != "rows":
+    if fit is None or any(one.save_results or one.pre_hooks or one.post_hooks for one in steps[: fit + 1]):
         return None
-    begin = next(i for i, scope in enumerate(scopes) if scope != "integration")
-    if any(scope == "exposure" for scope in scopes[:fit]):
+    scopes = {i: step.scope_for(outline) for i, step in enumerate(steps[: fit + 1]) if not step.skip}
+    begin = min(i for i, scope in scopes.items() if scope != "integration")
+    if any(scope != "rows" for i, scope in scopes.items() if i >= begin):
         return None
     return steps[:begin], steps[begin : fit + 1], steps[fit + 1 :]
 
@@ -71,19 +75,22 @@ class Divided:
         self.on_integrations, self.on_rows, self.on_slopes = steps
         self.memory, self.folder = memory // SHARE, folder
         self.whole = Whole(shape)
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[int, Outcome] = {}  # id of a step -> its outcome, with the seconds of all parts
 
-    def run(self):
-        """Calibrate the exposure; return its slopes, and (step, outcome) of each step."""
+    def run(self, on_step):
+        """Calibrate the exposure and return its slopes; on_step(step, outcome, slopes) is called for every step."""
         log.info("%s: larger than memory, calibrated in parts", self.source)
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.folder) as file:
             scratch = _Scratch(file, self.shape)
             ramp = self._integrations(scratch)
             slopes = self._rows(scratch, ramp)
+        for outcome in self.outcomes.values():
+            on_step(outcome.by, outcome, slopes)
         for step in self.on_slopes:
-            slopes = self._run([step], slopes)
-        return slopes, [(outcome.parameters, outcome) for outcome in self.outcomes.values()]
+            slopes, outcome = step.run(slopes, self.references)
+            on_step(step, outcome, slopes)
+        return slopes
 
     def _integrations(self, scratch):
         """Take the integrations in turn through the first steps; return a ramp without its samples."""
@@ -153,13 +160,10 @@ class Divided:
     def _run(self, steps, result):
         for step in steps:
             result, outcome = step.run(result, self.references)
-            self._note(outcome)
+            before = self.outcomes.get(id(step))
+            seconds = outcome.seconds + (before.seconds if before else 0)
+            self.outcomes[id(step)] = outcome._replace(seconds=seconds)
         return result
-
-    def _note(self, outcome):
-        before = self.outcomes.get(outcome.step)
-        seconds = outcome.seconds + (before.seconds if before else 0)
-        self.outcomes[outcome.step] = outcome._replace(seconds=seconds)
 
 
 class _Scratch:

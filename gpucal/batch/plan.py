@@ -94,11 +94,11 @@ class _Wanted:
             instrument = exposure.need("instrument.name").lower()
             if settings.instrument not in (None, instrument):
                 return
-            place = str(getattr(exposure, "cut", None)), exposure.data.shape
-            asked = instrument, exposure.meta.instrument.detector, *place
             for step in settings.pipeline_for(exposure, self.references).steps:
                 if not getattr(step, "skip", True):  # a function in a list has none
-                    self._look_at_step(step, file, exposure, asked)
+                    place = str(getattr(exposure, "cut", None)), exposure.data.shape
+                    self._look_at_step(step, file, exposure, (instrument, exposure.meta.instrument.detector, *place))
+                    exposure = step.leaves(exposure)
         except ReferenceFileError as error:
             self.troubles[file][Trouble("parameters", "", str(error))] = None
         except (InputError, ConfigError):

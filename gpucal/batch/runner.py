@@ -19,6 +19,7 @@ from gpucal.batch.fate import Fate
 from gpucal.errors import ConfigError, GpucalError, InputError
 from gpucal.model.image import Cube, Slopes
 from gpucal.model.names import with_suffix
+from gpucal.model.outline import outline
 
 log = logging.getLogger(__name__)
 END = object()
@@ -158,13 +159,12 @@ class _Work:
                 self._save(job, result, "ramp")
 
         # No variable here holds the ramp: its memory is free as soon as the slopes are there.
-        steps = parts.divided(pipeline) if job.shape else None
+        seen = run.save_all or run.save_calibrated_ramp  # somebody wants to see the ramp on its way
+        steps = parts.divided(pipeline, outline(fate.source)) if job.shape and not seen else None
         if steps:
             memory = parts.limit(self.references.device, run.runner.memory)
             work = parts.Divided(fate.source, job.shape, steps, self.references, memory, self.folder)
-            result, outcomes = work.run()
-            for step, outcome in outcomes:
-                on_step(step, outcome, result)
+            result = work.run(on_step)
         else:
             if job.shape:
                 log.warning("%s: larger than memory, but its steps need all of it at once", fate.source)
@@ -225,13 +225,16 @@ class _Work:
             result.beside.clear()
 
     def _require_instrument(self, contents):
-        """Raise InputError if an exposure is not from the instrument that was asked for."""
+        """Raise InputError if an exposure is not from the instrument, or of the type, that was asked for."""
         found = (contents.tree.meta.instrument.name or "").lower()
         asked = self.settings.instrument
         if not found:
             raise InputError(f"{contents.source}: keyword INSTRUME is missing")
         if asked and found != asked:
             raise InputError(f"{contents.source}: is from {found}, but +instrument={asked} was asked for")
+        mode, exp_type = self.settings.mode, contents.tree.meta.exposure.type
+        if mode and exp_type != mode:
+            raise InputError(f"{contents.source}: EXP_TYPE is {exp_type}, but mode={mode} was asked for")
 
 
 def _pieces(suffix, product):

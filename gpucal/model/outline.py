@@ -1,5 +1,6 @@
 """Outline: an exposure as far as its headers tell, read in a millisecond, without its pixels."""
 
+import copy
 import functools
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,8 +28,20 @@ def outline(source):
     model = object.__new__(kind)  # its __init__ would make the arrays that a file may lack
     schema = schema_of(kind.tree_class)
     model.tree = SimpleNamespace(schema=schema, meta=_Node(schema["properties"]["meta"], functools.cache(look)))
-    model.source, model.data = str(source), np.broadcast_to(np.float32(0), shape)
+    model.source, model.data = str(source), _of_shape(shape)
     return model
+
+
+def with_rows(model, ny):
+    """Return the outline of an exposure that has lost some rows."""
+    other = copy.copy(model)
+    other.data = _of_shape((*model.data.shape[:-2], ny, model.data.shape[-1]))
+    return other
+
+
+def _of_shape(shape):
+    """An array without memory."""
+    return np.broadcast_to(np.float32(0), shape)
 
 
 class _Node:

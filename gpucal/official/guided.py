@@ -65,9 +65,7 @@ class _Guided(_Other):
 
     def save_model(self, model, *args, **kwargs):
         """Keep what would be written, under the name that it would have."""
-        from stpipe.library import AbstractModelLibrary
-
-        if not isinstance(model, Sequence | AbstractModelLibrary):
+        if not isinstance(model, Sequence) and not hasattr(model, "shelve"):  # one model, not a list or a shelf of them
             model = _Kept(model, self.search_attr("guide"), copy=not self.over)
         return super().save_model(model, *args, **kwargs)
 

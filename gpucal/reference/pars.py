@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gpucal.errors import ReferenceFileError
+from gpucal.step import STEPS
 from gpucal.warned import ignored
 
 # What lies among the parameters without being one of a correction: names, and files, which are gpucal's own affair.
@@ -32,21 +33,29 @@ def collect(read_best, pipeline, aliases):
     return {owner: parameters for owner, parameters in found.items() if parameters}
 
 
-def read(path, name):
+def read(path, name=None):
     """Return {name: {parameter: value}} of a parameter file.
 
-    The parameters of the file's own step or pipeline are under `name`, those of a pipeline's steps under their aliases.
-    ASDF files of stpipe, old and new, and ConfigObj files (.cfg). ReferenceFileError if it is neither.
+    The parameters of the file's own step or pipeline are under `name`, by default the one that the file says, and those
+    of a pipeline's steps under their aliases. ASDF files of stpipe, old and new, and ConfigObj files (.cfg).
+    ReferenceFileError if it is neither.
     """
     path = Path(path)
     try:
         own = _asdf(path) if path.suffix == ".asdf" else _configobj(path)
-        return _by_owner(own, name, path.parent)
+        return _by_owner(own, name or owner(own["class"]), path.parent)
     except OSError as error:
         raise ReferenceFileError(f"{path}: {error.strerror or error}") from error
     except (ValueError, TypeError, AttributeError, KeyError, SyntaxError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ReferenceFileError(f"{path}: is not a parameter file: {reason}") from error
+
+
+def owner(kind):
+    """Return the name of a step or pipeline by that of its official class: jump of jwst.jump.jump_step.JumpStep."""
+    word = kind.rpartition(".")[2].lower().removesuffix("step").removesuffix("pipeline")
+    names = {stem: name for name, stem in CLASSES.items()} | {name.replace("_", ""): name for name in STEPS}
+    return names.get(word, word)
 
 
 def _by_owner(own, name, folder):
@@ -68,7 +77,7 @@ def _asdf(path):
 
 
 def _nested(tree):
-    own = dict(tree["parameters"])
+    own = {**tree["parameters"], "class": tree.get("class")}
     if tree.get("steps"):
         own["steps"] = {step["name"]: _nested(step) for step in tree["steps"]}
     return own

@@ -21,7 +21,7 @@ class References:
         """Look in overrides {type: path or "N/A"}, then in library (a Folder or a Crds); keep: bytes on the device."""
         self.device = device or devices.choose()
         self.overrides = {reftype: _existing(reftype, path) for reftype, path in (overrides or {}).items() if path}
-        self.library = library
+        self.collection = library
         self.keep = keep
         self.paths: dict[str, Path] = {}  # of the references used so far, by the names that products give them
         self._open: OrderedDict[tuple, Reference] = OrderedDict()
@@ -29,12 +29,12 @@ class References:
     @property
     def context(self):
         """The CRDS context in use, or N/A."""
-        return getattr(self.library, "context", NONE)
+        return getattr(self.collection, "context", NONE)
 
     @property
     def version(self):
         """The version of the CRDS client, or None where none is asked."""
-        return getattr(self.library, "version", None)
+        return getattr(self.collection, "version", None)
 
     def find(self, reftype, exposure, override=None):
         """Return (path, name) of the exposure's reference of a type, or (None, "N/A"); the file may have to be fetched.
@@ -45,11 +45,11 @@ class References:
         chosen = _existing(reftype, override) if override else self.overrides.get(reftype)
         if chosen is not None:
             return (None, NONE) if chosen == NONE else (chosen, str(chosen))
-        return (None, NONE) if self.library is None else self.library.find(reftype, exposure)
+        return (None, NONE) if self.collection is None else self.collection.find(reftype, exposure)
 
     def provide(self, paths, watch=ignore):
         """Have files of the library that were found at their places; return {path: why it cannot be used}."""
-        return self.library.provide(paths, watch) if self.library and paths else {}
+        return self.collection.provide(paths, watch) if self.collection and paths else {}
 
     def get(self, reftype, exposure, override=None):
         """Return the exposure's reference of a type, or None if none applies; notes its name in the metadata.

@@ -15,9 +15,11 @@ from gpucal.errors import InputError, ReferenceFileError, Skip
 from gpucal.irs2 import Readout, is_irs2
 from gpucal.irs2.bad_samples import flag_bad_samples, replace_bad_samples, replace_listed_samples
 from gpucal.irs2.correction import subtract_drifts
+from gpucal.irs2.geometry import LINES
 from gpucal.irs2.weights import weights
 from gpucal.kernel import kernel
 from gpucal.model.collate import collated
+from gpucal.model.outline import with_rows
 from gpucal.model.superstripes import SuperstripeRamp
 from gpucal.reference_pixels import EDGE, four_outputs, interleaved, miri_full, one_output, stripes
 from gpucal.step import Step
@@ -51,6 +53,14 @@ class Refpix(Step):
             return is_irs2(model)
         full = "FULL" in model.need("subarray.name") and model.need("instrument.name") != "MIRI"
         return self.refpix_algorithm == "sirs" and full and not is_irs2(model)
+
+    def scope_for(self, outline):
+        """All IRS2 frames of an exposure together tell which reference samples are bad."""
+        return "exposure" if is_irs2(outline) else self.scope
+
+    def leaves(self, outline):
+        """IRS2 frames lose their interleaved rows."""
+        return with_rows(outline, LINES) if is_irs2(outline) and not self.preserve_irs2_refpix else outline
 
     def process(self, ramp, refpix=None, sirskernel=None):
         """Correct every group, and zero frames as exposures of one group; a zero frame that is 0 stays 0."""

@@ -6,6 +6,7 @@ from astropy.io import fits
 
 import gpucal
 from gpucal.batch import parts
+from gpucal.model.outline import outline
 from gpucal.sample import make_exposures, make_references
 from gpucal.settings import Settings
 
@@ -17,13 +18,28 @@ CASES = {
 }
 
 
+def made(name, folder):
+    """(path, references, shape) of an exposure with many hits."""
+    (path,) = make_exposures(name, folder, seed=5, cr_rate=1e-3, **CASES[name])
+    make_references(name, folder / "refs", **CASES[name])
+    return path, folder / "refs", fits.getdata(path).shape
+
+
 @pytest.fixture(scope="module", params=CASES)
 def exposure(request, tmp_path_factory):
-    """(path, references, shape) of an exposure with many hits."""
-    folder = tmp_path_factory.mktemp("parts")
-    (path,) = make_exposures(request.param, folder, seed=5, cr_rate=1e-3, **CASES[request.param])
-    make_references(request.param, folder / "refs", **CASES[request.param])
-    return path, folder / "refs", fits.getdata(path).shape
+    """Each of the cases."""
+    return made(request.param, tmp_path_factory.mktemp("parts"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """One whose single rows do not take long."""
+    return made("mir_sub64", tmp_path_factory.mktemp("parts"))
+
+
+def divided(fate):
+    """Tell whether an exposure was calibrated in parts."""
+    return any("calibrated in parts" in line for line in fate.log)
 
 
 def products(exposure, folder, memory=None, **settings):
@@ -39,50 +55,74 @@ def products(exposure, folder, memory=None, **settings):
     return found, headers, fate
 
 
-@pytest.mark.parametrize("share", [3])
-def test_the_parts_make_the_whole(exposure, share, tmp_path):
-    expected, headers, whole = products(exposure, tmp_path / "whole")
-    memory = parts.need(exposure[2]) // share * parts.SHARE  # so that a part is one in `share`
-    needed = parts.need(exposure[2])
-    if memory >= needed:
-        memory = needed - 1
-    found, mine, fate = products(exposure, tmp_path / "parts", memory)
-    assert any("calibrated in parts" in line for line in fate.log)
-    assert [outcome[:3] for outcome in fate.outcomes] == [outcome[:3] for outcome in whole.outcomes]
+def equal(found, expected):
+    """Raise AssertionError unless two sets of products are the same in every bit."""
     assert found.keys() == expected.keys()
     for name, pixels in expected.items():
         np.testing.assert_array_equal(found[name], pixels, err_msg=str(name))
+
+
+def test_the_parts_make_the_whole(exposure, tmp_path):
+    expected, headers, whole = products(exposure, tmp_path / "whole")
+    found, mine, fate = products(exposure, tmp_path / "parts", parts.need(exposure[2]) - 1)
+    assert divided(fate)
+    assert [outcome[:3] for outcome in fate.outcomes] == [outcome[:3] for outcome in whole.outcomes]
+    equal(found, expected)
     assert mine == headers
+    assert sorted((tmp_path / "parts").iterdir()) == sorted(fate.products)  # nothing is left of the temporary file
 
 
-def test_single_rows_and_integrations_will_do(exposure, tmp_path):
-    if exposure[2][2] > 200:
-        pytest.skip("a thousand rows one by one take long")
-    expected, _, _ = products(exposure, tmp_path / "whole")
-    found, _, _ = products(exposure, tmp_path / "parts", 1000)
-    for name, pixels in expected.items():
-        np.testing.assert_array_equal(found[name], pixels, err_msg=str(name))
+def test_single_rows_and_integrations_will_do(small, tmp_path):
+    expected, _, _ = products(small, tmp_path / "whole")
+    found, _, fate = products(small, tmp_path / "parts", 1000)
+    assert divided(fate)
+    equal(found, expected)
 
 
-def test_steps_that_need_all_at_once_get_it(exposure, tmp_path):
-    if exposure[2][2] > 200:
-        pytest.skip("one small exposure suffices")
-    showers = {"jump": {"find_showers": True}}
-    expected, _, _ = products(exposure, tmp_path / "whole", steps=showers)
-    found, _, fate = products(exposure, tmp_path / "parts", 1000, steps=showers)
+ALL_AT_ONCE = {
+    "showers": {"steps": {"jump": {"find_showers": True}}},
+    "a saved result": {"steps": {"dq_init": {"save_results": True}}},
+    "every result": {"save_all": True},
+    "the calibrated ramp": {"save_calibrated_ramp": True},
+    "a hook": {"steps": {"linearity": {"post_hooks": ["tests.batch.test_parts.twice"]}}},
+    "a step between jump and the fit": {
+        "insert_after": {"jump": "firstframe"},
+        "steps": {"firstframe": {"skip": False}},
+    },
+}
+
+
+def twice(ramp):
+    """Double the counts; the exposure must be whole."""
+    ramp.data = ramp.data * (2 if ramp.whole is None else 0)
+    return ramp
+
+
+@pytest.mark.parametrize("settings", ALL_AT_ONCE.values(), ids=ALL_AT_ONCE)
+def test_what_needs_all_at_once_gets_it(settings, small, tmp_path):
+    expected, _, _ = products(small, tmp_path / "whole", **settings)
+    found, _, fate = products(small, tmp_path / "parts", 1000, **settings)
+    assert not divided(fate)
     assert any("its steps need all of it at once" in line for line in fate.log)
-    for name, pixels in expected.items():
-        np.testing.assert_array_equal(found[name], pixels, err_msg=str(name))
+    equal(found, expected)
 
 
-def test_nothing_is_left_of_the_temporary_file(exposure, tmp_path):
-    _, _, fate = products(exposure, tmp_path, 1000 if exposure[2][2] < 200 else parts.need(exposure[2]) - 1)
-    assert sorted(tmp_path.iterdir()) == sorted(fate.products)
+def test_what_is_saved_behind_the_fit_is_saved_once(small, tmp_path):
+    saved = {"steps": {"gain_scale": {"save_results": True, "post_hooks": ["echo"]}}}
+    expected, _, _ = products(small, tmp_path / "whole", **saved)
+    found, _, fate = products(small, tmp_path / "parts", 1000, **saved)
+    assert divided(fate)
+    equal(found, expected)
 
 
-def test_a_pipeline_without_a_fit_cannot_be_divided():
+def test_frames_of_irs2_are_seen_together(tmp_path):
+    (path,) = make_exposures("nrs_irs2", tmp_path, ngroups=2, nints=2)
+    assert parts.divided(Settings().pipeline("nirspec"), outline(path)) is None
+
+
+def test_a_pipeline_without_a_fit_cannot_be_divided(small):
     def scopes(*settings):
-        return parts.divided(Settings(settings).pipeline("nircam"))
+        return parts.divided(Settings(settings).pipeline("nircam"), outline(small[0]))
 
     before, rows, after = scopes()
     assert [step.alias for step in rows if not step.skip] == ["jump", "ramp_fit"]

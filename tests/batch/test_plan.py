@@ -191,3 +191,12 @@ def test_a_choice_that_there_is_not_is_refused(exposures, tmp_path):
         gpucal.run(
             exposures[0]["NIRCAM"], tmp_path, references=exposures[1]["NIRCAM"], reference={"on_missing": "skip"}
         )
+
+
+def test_references_of_irs2_frames_are_those_of_the_frames_at_each_step(tmp_path):
+    (exposure,) = make_exposures("nrs_irs2", tmp_path / "data", ngroups=2, nints=1)
+    make_references("nrs_irs2", tmp_path / "refs", ngroups=2, nints=1)
+    files = library("folder", tmp_path / "refs")
+    assert planned([exposure], files).troubles == {}
+    (rows,) = {trouble.cause for trouble in planned([exposure], files, steps={"refpix": {"skip": True}}).grouped}
+    assert "has 2048 rows" in rows

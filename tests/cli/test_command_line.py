@@ -1,5 +1,6 @@
 """The command line: what it says, and its exit codes."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -120,6 +121,32 @@ def test_settings_of_ones_own_come_from_a_file(gpucal_command, tmp_path):
     assert lines["steps.jump.rejection_threshold"][:3] == ["4.5", "command", "line"]
     assert lines["steps.jump.flag_4_neighbors"][:2] == ["False", "experiment=soft"]
     assert "'lastframe'" in output
+
+
+def test_settings_of_a_type_of_exposure_come_from_a_folder_of_ones_own(gpucal_command, made, tmp_path):
+    (tmp_path / "mine" / "mode").mkdir(parents=True)
+    (tmp_path / "mine" / "mode" / "NRC_IMAGE.yaml").write_text(
+        "# @package _global_\nsteps:\n  jump:\n    rejection_threshold: 5.5\n"
+    )
+    key = "steps.jump.rejection_threshold"
+    for exp_type, expected in (("NRC_IMAGE", ["5.5", "mode=NRC_IMAGE"]), ("NRC_CORON", ["4.0", "default"])):
+        code, output = gpucal_command("--config-dir=mine", "action=config", "+instrument=nircam", f"mode={exp_type}")
+        assert code == 0
+        assert next(line.split()[1:3] for line in output.splitlines() if line.startswith(key)) == expected
+    run = ["--config-dir=mine", f"input={made[0]}", f"reference.path={made[1]}", "stop_after=jump"]
+    assert gpucal_command(*run)[0] == 0
+    record = json.loads(next((tmp_path / "out").glob("*_jump.json")).read_text())
+    (jump,) = [step["parameters"] for step in record["steps"] if step["step"] == "jump"]
+    assert jump["rejection_threshold"] == 5.5
+
+
+def test_a_parameter_file_of_the_official_pipeline_is_an_experiment(gpucal_command, tmp_path):
+    code, output = gpucal_command("action=config", "steps.jump.rejection_threshold=5.5", "export=stpipe")
+    assert code == 0
+    code, output = gpucal_command(f"experiment={output.strip()}", "action=config", "+instrument=nircam")
+    assert code == 0
+    line = next(line for line in output.splitlines() if line.startswith("steps.jump.rejection_threshold"))
+    assert line.split()[1:3] == ["5.5", "experiment=out/pars-detector1pipeline.asdf"]
 
 
 def test_help_and_steps_are_readable(gpucal_command):

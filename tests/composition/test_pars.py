@@ -36,7 +36,7 @@ def jump_of(made, references, tmp_path, **settings):
     """The parameters of the jump step of a run."""
     (fate,) = gpucal.run(made[0], tmp_path / "out", references=references, stop_after="jump", **settings)
     assert not fate.error
-    (jump,) = [outcome.parameters for outcome in fate.outcomes if outcome.step == "jump"]
+    (jump,) = [outcome.by for outcome in fate.outcomes if outcome.step == "jump"]
     return jump
 
 

@@ -33,8 +33,9 @@ def installed(request, tmp_path_factory):
         assert done.returncode == 0, done.stderr
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, package]
     done = subprocess.run([*map(str, install)], text=True, capture_output=True)
-    if done.returncode:
-        pytest.skip(f"pip cannot build a package here: {done.stderr.strip().splitlines()[-1]}")
+    if "No matching distribution found" in done.stderr:  # of what builds packages
+        pytest.skip("pip reaches no package index to build with")
+    assert done.returncode == 0, done.stderr
     return name, package, target
 
 

@@ -19,24 +19,24 @@ class Nvrtc:
     """The few calls of libnvrtc that are needed."""
 
     def __init__(self, path):
-        self.library = ctypes.CDLL(str(path))
+        self.nvrtc = ctypes.CDLL(str(path))
 
     @cache  # noqa: B019  lives as long as the tests
     def compile(self, source, name, architecture, own_flags=NVRTC_FLAGS):
         """Return (succeeded, log, PTX)."""
         program = ctypes.c_void_p()
         flags = [flag.encode() for flag in (*own_flags, *CUPYS_OWN_FLAGS, f"--gpu-architecture={architecture}")]
-        self.library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), f"{name}.cu".encode(), 0, None, None)
-        status = self.library.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags))
+        self.nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), f"{name}.cu".encode(), 0, None, None)
+        status = self.nvrtc.nvrtcCompileProgram(program, len(flags), (ctypes.c_char_p * len(flags))(*flags))
         log, ptx = self._text(program, "ProgramLog"), "" if status else self._text(program, "PTX")
-        self.library.nvrtcDestroyProgram(ctypes.byref(program))
+        self.nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
         return status == 0, log, ptx
 
     def _text(self, program, what):
         size = ctypes.c_size_t()
-        getattr(self.library, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
+        getattr(self.nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
         text = ctypes.create_string_buffer(size.value)
-        getattr(self.library, f"nvrtcGet{what}")(program, text)
+        getattr(self.nvrtc, f"nvrtcGet{what}")(program, text)
         return text.value.decode()
 
 

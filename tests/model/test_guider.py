@@ -100,7 +100,7 @@ def test_every_type_goes_through_the_guiders_pipeline():
 
 def test_a_pipeline_that_is_asked_for_goes_first():
     assert Settings(["pipeline=dark"]).pipeline("fgs", "FGS_ACQ1").name == "dark"
-    assert Settings(["exp_types.NRC_DARK=detector1"]).pipeline("nircam", "NRC_DARK").name == "detector1"
+    assert Settings(["pipeline=detector1"]).pipeline("nircam", "NRC_DARK").name == "detector1"
 
 
 def test_unknown_modes_are_refused(tmp_path):

@@ -114,7 +114,7 @@ def test_waves_found_on_the_fly_are_written_as_the_official_pipeline_does(spoilt
         (name,) = theirs["frequencies"]
         np.testing.assert_allclose(
             mine["frequencies"][name]["phase_amplitudes"], theirs["frequencies"][name]["phase_amplitudes"],
-            rtol=0, atol=1e-12,
+            rtol=0, atol=1e-12,  # means of the same numbers of order 1, added up in another order
         )  # fmt: skip
 
 
