@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 import official
-from parity import CASE, Case
+from cases import CASE, Case
 from rich.console import Console
 from rich.table import Table
 
-from gpucal import compiler, device, kernel, model, sample
+from gpucal import compiler, device, kernel, model
 from gpucal.reference import References
 from gpucal.settings import Settings
 
@@ -32,19 +32,11 @@ HEAVY = (
 
 def bench(case, every, folder):
     """Yield (step, official seconds, first of gpucal's, best of gpucal's)."""
-    settings = {key: value for key, value in case.settings if not key.startswith("sample.")}
-    options = {key.partition(".")[2]: value for key, value in case.settings if key.startswith("sample.")}
-    shape = {"ngroups": case.ngroups, "nints": case.nints}
-    (exposure,) = sample.make_exposures(case.configuration, folder / "data", seed=case.seed, **shape, **options)
-    files = sample.make_references(case.configuration, folder / "refs", **shape)
+    exposure, files = case.make(folder)
     hardware = device.choose()
     shelf = References(hardware, files)
-    values = {}
-    for key, value in settings.items():
-        step, parameter = key.split(".")
-        values.setdefault(step, {})[parameter] = value
     ours = model.open(exposure, hardware)
-    pipeline = Settings(values={"steps": values}).pipeline(ours.need("instrument.name").lower())
+    pipeline = Settings(values={"steps": case.steps}).pipeline(ours.need("instrument.name").lower())
     steps = {step.alias: step for step in pipeline.steps if not step.skip}
     state, rows = {"model": ours, "since": 0.0}, []
 
@@ -52,16 +44,16 @@ def bench(case, every, folder):
         seconds = time.perf_counter() - state["since"]
         if name in steps and not isinstance(state["model"], model.Slopes):
             step = steps[name]
-            repeats = [state["model"].copy() for _ in range(3 if name in values or every else 0)]
+            repeats = [state["model"].copy() for _ in range(3 if name in case.steps or every else 0)]
             timed = [_timed(step, one, shelf) for one in repeats]
             first = time.perf_counter()
             state["model"], outcome = step.run(state["model"], shelf)
             first = time.perf_counter() - first
-            if (name in values or every) and outcome.status == "COMPLETE":
+            if (name in case.steps or every) and outcome.status == "COMPLETE":
                 rows.append((name, seconds, timed[0], min(timed)))
         state["since"] = time.perf_counter()
 
-    pipe = official.pipeline("Detector1Pipeline", files, settings)
+    pipe = official.pipeline("Detector1Pipeline", files, case.settings)
     official.watch(pipe, on_step)
     state["since"] = time.perf_counter()
     pipe.run(str(exposure))

@@ -12,8 +12,6 @@ the rows show how far the results are apart after the whole chain up to that ste
 """
 
 import argparse
-import inspect
-import re
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -22,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import official
-import yaml
+from cases import CASE, Case
 from rich.console import Console
 from rich.table import Table
 
-from gpucal import device, model, sample
+from gpucal import device, model
 from gpucal.device import to_host
 from gpucal.reference import References
 from gpucal.settings import Settings
@@ -75,7 +73,6 @@ ALL = (
     "nrc_sub160:6x3:10+ramp_fit.suppress_one_group=false"
 )
 # fmt: on
-CASE = "configuration:NGROUPSxNINTS[:seed][+step.parameter=value]...; the step `sample` makes exposure and references"
 LIMIT = 1e-5  # relative, for SHARE of the pixels
 SHARE = 0.99999
 FIRST_GROUP = 1e-3  # DN; the official refpix works the first group in single precision
@@ -83,30 +80,6 @@ IRS2 = 5e-3  # DN or DN/s; its transforms are single precision, so that the last
 
 RAMP = {"data": "SCI", "pixeldq": "PIXELDQ", "groupdq": "GROUPDQ", "zeroframe": "ZEROFRAME"}
 RATE = {"data": "SCI", "err": "ERR", "var_poisson": "VAR_POISSON", "var_rnoise": "VAR_RNOISE", "dq": "DQ"}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A simulated exposure: a configuration of gpucal.sample, its shape and its seed."""
-
-    configuration: str
-    ngroups: int
-    nints: int
-    seed: int = 1
-    settings: tuple[tuple[str, object], ...] = ()  # of steps, ("jump.rejection_threshold", 5)
-
-    @classmethod
-    def parse(cls, text):
-        """Read configuration:NGROUPSxNINTS[:seed][+step.parameter=value]..."""
-        found = re.fullmatch(r"(\w+):(\d+)x(\d+)(?::(\d+))?((?:\+\w+\.\w+=[^+]+)*)", text)
-        if not found:
-            raise SystemExit(f"{text}: cases are written {CASE}")
-        settings = tuple((k, yaml.safe_load(v)) for k, v in re.findall(r"\+([\w.]+)=([^+]+)", found[5]))
-        return cls(found[1], int(found[2]), int(found[3]), int(found[4] or 1), settings)
-
-    def __str__(self):
-        options = "".join(f", {key}={value}" for key, value in self.settings)
-        return f"{self.configuration} {self.ngroups}x{self.nints} seed {self.seed}{options}"
 
 
 @dataclass
@@ -146,23 +119,9 @@ def compare(case, device_name="auto", folder=None, **options):
 
     options: for gpucal.sample.make_references.
     """
-    settings = {key: value for key, value in case.settings if not key.startswith("sample.")}
-    chosen = {key.removeprefix("sample."): value for key, value in case.settings if key not in settings}
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        work = Path(scratch)
-        (exposure,) = sample.make_exposures(
-            case.configuration, work / "data", ngroups=case.ngroups, nints=case.nints, seed=case.seed,
-            **_known_to(sample.make_exposures, chosen),
-        )  # fmt: skip
-        files = sample.make_references(
-            case.configuration, work / "refs", ngroups=case.ngroups, nints=case.nints,
-            **options | _known_to(sample.make_references, chosen),
-        )  # fmt: skip
-        return compare_files(case, exposure, files, device_name, settings)
-
-
-def _known_to(function, options):
-    return {name: value for name, value in options.items() if name in inspect.signature(function).parameters}
+        exposure, files = case.make(Path(scratch), **options)
+        return compare_files(case, exposure, files, device_name, case.settings)
 
 
 def compare_files(case, exposure, references, device_name="auto", settings=None, pipeline="detector1"):

@@ -1,14 +1,11 @@
 """What comparisons with the official pipeline share. They are skipped where it is not installed."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"  # real data, beside the checkout
-
-sys.path.insert(0, str(ROOT / "scripts"))
 
 
 def pytest_collection_modifyitems(items):
