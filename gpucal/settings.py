@@ -99,7 +99,7 @@ class Settings:
         run: the configuration that the command line has composed already.
         """
         declare()
-        self.values = dict(values or {})
+        self.values = {key: value for key, value in (values or {}).items() if (key, value) != ("pipeline", None)}
         more = [f"experiment={self.values.pop('experiment')}"] if "experiment" in self.values else []
         self.overrides = [experiment.spelled(override) for override in [*overrides, *more]]
         self.run: DictConfig = run if run is not None else _composed("config", self.overrides, self.values)

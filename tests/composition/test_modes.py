@@ -17,6 +17,7 @@ def value(settings, key, *exposures):
 def test_every_type_of_dark_goes_through_the_dark_pipeline():
     assert value(Settings(), "pipeline", "nircam", "NRC_DARK") == ("dark", "mode=NRC_DARK")
     assert Settings().pipeline("nircam", "NRC_DARK").name == "dark"
+    assert Settings(values={"pipeline": None}).pipeline("nircam", "NRC_DARK").name == "dark"
 
 
 @pytest.mark.parametrize("exp_type", ["NRC_IMAGE", "N/A", None, "none known"])
