@@ -85,7 +85,9 @@ class _Wanted:
     def __init__(self, references):
         self.references = references
         self.troubles: dict[Path, dict] = defaultdict(dict)  # exposure -> Troubles, as they were found
-        self.files = defaultdict(list)  # (type, path, name) -> [(exposure, its outline, what it asks of a file)]
+        # (type, path, name) -> [(exposure, its outline, what it asks of a file)]; of one for an official step, which
+        # opens it itself, nothing (None) but that it is there
+        self.files = defaultdict(list)
         self.remote = set()
 
     def look_at(self, file, settings):
@@ -109,11 +111,14 @@ class _Wanted:
             if not step.uses(reftype, exposure):
                 continue
             try:
-                path, name = self.references.find(reftype, exposure, getattr(step, f"override_{reftype}"))
+                override = getattr(step, f"override_{reftype}", None)  # official pipelines have it in their steps
+                path, name = self.references.find(reftype, exposure, override)
             except (ReferenceFileError, ConfigError) as error:
                 self.troubles[file][Trouble(reftype, "", str(error))] = None
                 continue
             if path is not None:
+                if hasattr(step, "official"):
+                    asked = None
                 self.files[reftype, path, name.removeprefix("crds://")].append((file, exposure, asked))
                 if name.startswith("crds://"):
                     self.remote.add(path)
@@ -124,10 +129,11 @@ class _Wanted:
         missing = self.references.provide(self.remote, watch)
         advance = watch("opening reference files", len(self.files))
         for (reftype, path, name), exposures in self.files.items():
-            opened: dict[tuple, str] = {}  # what an exposure asks of a file -> why it cannot have it
+            opened: dict[tuple | None, str] = {}  # what an exposure asks of a file -> why it cannot have it
             for file, exposure, asked in exposures:
                 if asked not in opened:
-                    opened[asked] = missing.get(path) or self._open(reftype, path, exposure)
+                    trouble = missing.get(path, "")
+                    opened[asked] = trouble if trouble or asked is None else self._open(reftype, path, exposure)
                 if opened[asked]:
                     self.troubles[file][Trouble(reftype, name, opened[asked])] = None
             advance(1)
