@@ -30,10 +30,10 @@ class Outcome(NamedTuple):
 class Step:
     """A correction of one exposure, in place.
 
-    A subclass adds its parameters as fields and defines `process(self, model, <reference type>, ...)`. gpucal's own are
-    in the files that bear their names, others are called after their class. A reference that the exposure has none of
-    makes the step SKIPPED; if the argument defaults to None the step runs without it; if it is listed in `required` the
-    exposure fails.
+    A subclass adds its parameters as fields and defines `process(self, model, <reference type>, ...)`; if that calls
+    the model `ramp`, the step takes ramps alone. gpucal's own are in the files that bear their names, others are called
+    after their class. A reference that the exposure has none of makes the step SKIPPED; if the argument defaults to
+    None the step runs without it; if it is listed in `required` the exposure fails.
     """
 
     skip: bool = False  # leave the exposure as it is
@@ -49,6 +49,7 @@ class Step:
     # exposure is larger than memory.
     scope: ClassVar[Any] = "exposure"
     readouts: ClassVar[tuple[str, ...]] = ()  # special readouts: guider, superstripes, or stripes, one after another
+    takes_ramps: ClassVar[bool]  # and nothing else
     references: ClassVar[dict[str, bool]]  # type -> may the step run without it
     process: ClassVar[Any]  # process(model, reference, ...) corrects and returns the model, or raises Skip before
 
@@ -59,7 +60,8 @@ class Step:
         before = STEPS.get(cls.alias)
         if before and (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"{cls.__qualname__}: there is a step {cls.alias} already; give this one another alias")
-        arguments = list(inspect.signature(cls.process).parameters.values())[2:]
+        taken, *arguments = list(inspect.signature(cls.process).parameters.values())[1:]
+        cls.takes_ramps = taken.name == "ramp"
         cls.references = {a.name: a.default is None for a in arguments if a.kind != a.KEYWORD_ONLY}
         for reftype in cls.references:
             cls.__annotations__[f"override_{reftype}"] = str | None
@@ -110,6 +112,12 @@ class Step:
         result, _ = dataclasses.replace(self, skip=False).run(exposure, references or References(device))
         return result
 
+    def require(self, model):
+        """Raise InputError if the step cannot take a model, or its outline."""
+        if self.takes_ramps and not model.is_ramp:
+            kind = getattr(model, "suffix", "rate")
+            raise InputError(f"{model.source}: {self.alias} takes ramps, this is what comes behind them ({kind})")
+
     def uses(self, reftype, model):
         """Tell whether this exposure is corrected with a reference of this type; if not, the argument is None."""
         return True
@@ -123,6 +131,8 @@ class Step:
         return outline
 
     def _process(self, model, references):
+        self.require(model)
+        self._warn_if_done(model)
         kind = model.readout
         if not kind or kind in self.readouts:
             return self.process(model, **self._find(model, references))
@@ -134,6 +144,11 @@ class Step:
             mine = {reftype: reference and reference.stripe(which) for reftype, reference in found.items()}
             model.put(which, self.process(model.stripe(which), **mine))
         return model
+
+    def _warn_if_done(self, model):
+        is_part = getattr(model, "whole", None) is not None  # whose metadata are those of all parts
+        if self.status and not is_part and getattr(model.meta.cal_step, self.status, None) == "COMPLETE":
+            log.warning("%s: %s was done before; it is done again", model.source, self.alias)
 
     def _find(self, model, references):
         found: dict[str, Any] = {}

@@ -98,6 +98,7 @@ class _Wanted:
                 return
             for step in settings.pipeline_for(exposure, self.references).steps:
                 if not getattr(step, "skip", True):  # a function in a list has none
+                    step.require(exposure)
                     place = str(getattr(exposure, "cut", None)), exposure.data.shape
                     self._look_at_step(step, file, exposure, (instrument, exposure.meta.instrument.detector, *place))
                     exposure = step.leaves(exposure)

@@ -29,7 +29,7 @@ INTERLEAVED, PACKED = {"mask", "superbias"}, {"saturation", "ipc"}
 
 def is_irs2(model):
     """Tell whether an exposure still has its interleaved reference pixels."""
-    return max(model.shape[-2:]) > LINES
+    return max(model.data.shape[-2:]) > LINES
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class Model:
     suffix: ClassVar[str]  # of a product of this kind
     arrays: ClassVar[dict[str, str]]
     tables: ClassVar[tuple[str, ...]] = ("int_times", "int_times_stripe", "group")
+    is_ramp: ClassVar[bool] = False  # groups, before the slopes are fitted
     readout: ClassVar[str] = ""  # guider, superstripes: a special one, which only some steps can correct
     data: Any
 

@@ -43,6 +43,7 @@ class GuiderRamp(_Guider):
 
     tree_class = "GuiderRawModel"
     suffix = "ramp"
+    is_ramp = True
 
 
 class GuiderRate(_Guider):

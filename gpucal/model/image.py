@@ -47,6 +47,7 @@ class Slopes:
     Corrections go over the two rates; the optional product stays what the fit has made.
     """
 
+    is_ramp = False
     readout = ""
 
     def __init__(self, rate, rateints, optional=None):

@@ -128,6 +128,8 @@ def _read_fits(path, buffer, integrations=None):
     headers, pixels, rest = extensions(path)
     if "S_WCS" in headers["PRIMARY"]:
         return _read_stage2(path)
+    if reftype := headers["PRIMARY"].get("REFTYPE"):
+        raise InputError(f"{path}: is a reference file ({reftype}), not an exposure")
     if "SCI" not in pixels:
         raise InputError(f"{path}: no SCI extension with pixels")
     ndim, exp_type = len(pixels["SCI"].shape), headers["PRIMARY"].get("EXP_TYPE")

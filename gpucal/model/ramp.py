@@ -18,6 +18,7 @@ class Ramp(Exposure):
 
     tree_class = "RampModel"
     suffix = "ramp"
+    is_ramp = True
     arrays = {
         "data": "SCI",
         "pixeldq": "PIXELDQ",

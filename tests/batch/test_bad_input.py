@@ -113,6 +113,30 @@ def test_one_group_is_enough(made, tmp_path):
         assert rate[0].header["S_JUMP"] == "SKIPPED"
 
 
+def test_what_is_fitted_already_is_not_fitted_again(made, tmp_path):
+    (first,) = gpucal.run(made[0], tmp_path / "first", references=made[1])
+    for product in first.products:
+        (fate,) = gpucal.run(product, tmp_path / "second", references=made[1])
+        kind = product.stem.rpartition("_")[2]
+        assert fate.error == (
+            f"group_scale: {product}: group_scale takes ramps, this is what comes behind them ({kind})"
+        )
+
+
+def test_a_reference_file_is_no_exposure(made, tmp_path):
+    for file in sorted(made[1].glob("*.fits")):
+        (fate,) = gpucal.run(file, tmp_path, references=made[1])
+        assert fate.error == f"{file}: is a reference file ({fits.getval(file, 'REFTYPE')}), not an exposure"
+
+
+def test_a_step_that_was_done_before_is_told(made, tmp_path, caplog):
+    (first,) = gpucal.run(made[0], tmp_path / "first", references=made[1], stop_after="superbias")
+    assert "done before" not in caplog.text
+    (second,) = gpucal.run(first.products[0], tmp_path / "second", references=made[1], pipeline="superbias")
+    assert not second.error
+    assert f"{first.products[0]}: superbias was done before; it is done again" in caplog.text
+
+
 # -- references
 
 
