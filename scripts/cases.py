@@ -7,8 +7,24 @@ from dataclasses import dataclass
 import yaml
 
 from gpucal import sample
+from gpucal.sample.guider import MODES, make_guider_exposure
+from gpucal.sample.stripes import READOUTS, make_stripe_exposure
 
-CASE = "configuration:NGROUPSxNINTS[:seed][+step.parameter=value]...; the step `sample` makes exposure and references"
+CASE = (
+    "configuration:NGROUPSxNINTS[:seed][+step.parameter=value]...; configuration: one of gpucal.sample, a readout with "
+    "stripes, or the EXP_TYPE of a guider mode; the step `sample` makes exposure and references, run.pipeline=dark"
+)
+NOT_STEPS = ("sample.", "run.")
+OF_STRIPES = (
+    "mask",
+    "saturation",
+    "superbias",
+    "linearity",
+    "gain",
+    "readnoise",
+    "ipc",
+)  # the official steps cut these
+OF_GUIDERS = ("mask", "gain", "readnoise", "flat")
 
 
 @dataclass(frozen=True)
@@ -24,7 +40,7 @@ class Case:
     @classmethod
     def parse(cls, text):
         """Read configuration:NGROUPSxNINTS[:seed][+step.parameter=value]..."""
-        found = re.fullmatch(r"(\w+):(\d+)x(\d+)(?::(\d+))?((?:\+\w+\.\w+=[^+]+)*)", text)
+        found = re.fullmatch(r"([\w-]+):(\d+)x(\d+)(?::(\d+))?((?:\+\w+\.\w+=[^+]+)*)", text)
         if not found:
             raise SystemExit(f"{text}: cases are written {CASE}")
         options = tuple((k, yaml.safe_load(v)) for k, v in re.findall(r"\+([\w.]+)=([^+]+)", found[5]))
@@ -37,7 +53,7 @@ class Case:
     @property
     def settings(self):
         """{"step.parameter": value}"""
-        return {key: value for key, value in self.options if not key.startswith("sample.")}
+        return {key: value for key, value in self.options if not key.startswith(NOT_STEPS)}
 
     @property
     def steps(self):
@@ -48,6 +64,11 @@ class Case:
             steps.setdefault(step, {})[parameter] = value
         return steps
 
+    @property
+    def pipeline(self):
+        """The name of the pipeline."""
+        return dict(self.options).get("run.pipeline") or ("guider" if self.configuration in MODES else "detector1")
+
     def make(self, folder, **options):
         """Simulate the exposure and its references; return its path and {type: path}.
 
@@ -55,13 +76,18 @@ class Case:
         """
         chosen = {key.removeprefix("sample."): value for key, value in self.options if key.startswith("sample.")}
         shape = {"ngroups": self.ngroups, "nints": self.nints}
-        (exposure,) = sample.make_exposures(
-            self.configuration, folder / "data", seed=self.seed, **shape, **_known_to(sample.make_exposures, chosen)
-        )
-        references = sample.make_references(
-            self.configuration, folder / "refs", **shape, **options | _known_to(sample.make_references, chosen)
-        )
-        return exposure, references
+        if self.configuration in MODES:
+            exposure = make_guider_exposure(self.configuration, folder / "data", seed=self.seed, **shape, **chosen)
+            return exposure, sample.make_references("fgs_full", folder / "refs", types=OF_GUIDERS)
+        base = self.configuration
+        if base in READOUTS:
+            exposure = make_stripe_exposure(base, folder / "data", seed=self.seed, **shape, **chosen)
+            base, options = READOUTS[base][0], {"types": OF_STRIPES, **options}
+        else:
+            known = _known_to(sample.make_exposures, chosen)
+            (exposure,) = sample.make_exposures(base, folder / "data", seed=self.seed, **shape, **known)
+        known = _known_to(sample.make_references, chosen)
+        return exposure, sample.make_references(base, folder / "refs", **shape, **options | known)
 
 
 def _known_to(function, options):

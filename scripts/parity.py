@@ -70,7 +70,24 @@ ALL = (
     "nrc_sub160:5x2:51+clean_flicker_noise.skip=false+clean_flicker_noise.background_method=model "
     "mir_sub64:6x2:53+clean_flicker_noise.skip=false "
     "nrc_sub160:8x3:9+ramp_fit.algorithm=LIKELY mir_sub64:30x2:3+ramp_fit.algorithm=LIKELY "
-    "nrc_sub160:6x3:10+ramp_fit.suppress_one_group=false"
+    "nrc_sub160:6x3:10+ramp_fit.suppress_one_group=false "
+    "nrc_sub160:10x2:12+ramp_fit.firstgroup=1+ramp_fit.lastgroup=7 "
+    "nrc_sub160:10x2:13+jump.after_jump_flag_dn1=500+jump.after_jump_flag_time1=2"
+    "+jump.after_jump_flag_dn2=5000+jump.after_jump_flag_time2=4 "
+    "nrc_sub160:8x2:14+jump.rejection_threshold=3+jump.flag_4_neighbors=false "
+    "nrc_full_rapid:8x1:15+dark_current.average_dark_current=0.05 "
+    "nrs_full:4x1:16+picture_frame.skip=false nrs_full:4x1:17+clean_flicker_noise.skip=false"
+    "+clean_flicker_noise.fit_method=fft "
+    # Readouts with stripes; darks are not cut by the official pipeline.
+    "nrc_supstp:4x1:64+sample.readpatt=BRIGHT2+sample.zeroframe=true nrc_sub64p_supstp008:4x2:65 "
+    "nrc_sub64p_supstp032:4x1:66+jump.skip=true+ramp_fit.skip=true+gain_scale.skip=true "
+    "nis_sub204stripe:4x1:67+ipc.skip=true nrc_sub164stripe4:4x1:68+sample.readpatt=BRIGHT2+sample.zeroframe=true "
+    "nrc_substripes:4x2:69+ipc.skip=true "
+    # Other pipelines: darks, guide stars.
+    "nrc_sub160:5x2:71+run.pipeline=dark nis_full:4x2:72+run.pipeline=dark mir_full:6x2:73+run.pipeline=dark "
+    "nrs_full:3x1:74+run.pipeline=dark nrs_irs2:3x1:75+run.pipeline=dark fgs_full:4x1:76+run.pipeline=dark "
+    "FGS_ID-IMAGE:2x2:81 FGS_ID-STACK:2x2:82+dq_init.skip=true FGS_ACQ1:2x6:83 FGS_ACQ2:2x5:84 FGS_TRACK:2x40:85 "
+    "FGS_FINEGUIDE:8x40:86"
 )
 # fmt: on
 LIMIT = 1e-5  # relative, for SHARE of the pixels
@@ -79,6 +96,7 @@ FIRST_GROUP = 1e-3  # DN; the official refpix works the first group in single pr
 IRS2 = 5e-3  # DN or DN/s; its transforms are single precision, so that the last bit of a bright count may differ
 
 RAMP = {"data": "SCI", "pixeldq": "PIXELDQ", "groupdq": "GROUPDQ", "zeroframe": "ZEROFRAME"}
+GUIDER = {"data": "SCI", "err": "ERR", "dq": "DQ"}
 RATE = {"data": "SCI", "err": "ERR", "var_poisson": "VAR_POISSON", "var_rnoise": "VAR_RNOISE", "dq": "DQ"}
 
 
@@ -121,7 +139,7 @@ def compare(case, device_name="auto", folder=None, **options):
     """
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         exposure, files = case.make(Path(scratch), **options)
-        return compare_files(case, exposure, files, device_name, case.settings)
+        return compare_files(case, exposure, files, device_name, case.settings, case.pipeline)
 
 
 def compare_files(case, exposure, references, device_name="auto", settings=None, pipeline="detector1"):
@@ -160,7 +178,7 @@ def _differences(case, step, ours, theirs):
             for attribute, extension in RATE.items():
                 yield difference(case, step, f"{name} {extension}", getattr(mine, attribute), getattr(other, attribute))
         return
-    for attribute, extension in RAMP.items():
+    for attribute, extension in (RAMP if isinstance(ours, model.Ramp) else GUIDER).items():
         if getattr(ours, attribute) is not None:
             yield difference(case, step, extension, getattr(ours, attribute), getattr(theirs, attribute))
 
