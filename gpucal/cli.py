@@ -102,8 +102,7 @@ def run(settings, console):
     _warm(hardware, console)
     watch = Stopwatch()
     files, lost = prepared(console, files, settings, references)
-    steps = len(settings.pipeline(settings.instrument or "nircam").steps)
-    with Display(console, len(files), steps).live() as display:
+    with Display(console, len(files)).live() as display:
         fates = lost + batch.calibrate(files, settings, references, display)
     summary(console, fates, watch.seconds, config.output_dir)
     return SOME_FAILED if any(fate.error for fate in fates) else DONE

@@ -14,6 +14,7 @@ from gpucal.batch import plan
 from gpucal.batch.runner import Quiet
 from gpucal.errors import ReferenceFileError
 from gpucal.model.names import stem
+from gpucal.step import AS_CONFIGURED
 
 MANY = 20  # exposures from which the table lists only failures
 LONG = 100_000_000  # bytes that take more than a moment
@@ -22,15 +23,15 @@ LONG = 100_000_000  # bytes that take more than a moment
 class Display(Quiet):
     """Bars for the batch and for the exposure on the device; plain lines where there is no terminal."""
 
-    def __init__(self, console: Console, count: int, steps: int):
-        self.console, self.count, self.steps = console, count, steps
+    def __init__(self, console: Console, count: int):
+        self.console, self.count = console, count
         self.done = 0
         self.bars = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self.all = self.bars.add_task("exposures", total=count, note="")
-        self.one = self.bars.add_task("", total=steps, note="", visible=False)
+        self.one = self.bars.add_task("", total=None, note="", visible=False)
 
     @contextmanager
     def live(self):
@@ -38,9 +39,9 @@ class Display(Quiet):
         with self.bars:
             yield self
 
-    def started(self, source):
+    def started(self, source, steps):
         """Begin the bar of an exposure."""
-        self.bars.reset(self.one, total=self.steps, description=Path(source).name, note="", visible=True)
+        self.bars.reset(self.one, total=steps or None, description=Path(source).name, note="", visible=True)
 
     def stepped(self, source, outcome):
         """Move on by one step."""
@@ -132,7 +133,9 @@ def _table(fates):
     for fate in fates:
         name = stem(fate.source)
         products = ", ".join(path.stem.removeprefix(f"{name}_") for path in fate.products)
-        skipped = ", ".join(outcome.step for outcome in fate.outcomes if outcome.status == "SKIPPED")
+        skipped = ", ".join(
+            outcome.step for outcome in fate.outcomes if outcome.status == "SKIPPED" and outcome.reason != AS_CONFIGURED
+        )
         status = "[red]failed[/]" if fate.error else "[green]done[/]"
         table.add_row(escape(name), status, f"{fate.seconds:.2f}", escape(products), escape(skipped))
     return table

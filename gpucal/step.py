@@ -13,6 +13,7 @@ from gpucal.errors import GpucalError, HookError, InputError, ReferenceFileError
 from gpucal.hooks import imported, run_hooks
 
 log = logging.getLogger(__name__)
+AS_CONFIGURED = "as configured"  # why a step is skipped that skip=true
 STEPS: dict[str, type["Step"]] = {}  # alias -> class; filled as the classes are defined
 
 
@@ -73,7 +74,7 @@ class Step:
         start = time.perf_counter()
         try:
             if self.skip:
-                raise Skip("as configured")
+                raise Skip(AS_CONFIGURED)
             model = run_hooks(self.pre_hooks, model, references, f"{self.alias}.pre_hooks")
             result = self._process(model, references)
             status, reason = "COMPLETE", ""

@@ -28,8 +28,8 @@ END = object()
 class Quiet:
     """Watches a batch and says nothing; the interface of progress displays."""
 
-    def started(self, source):
-        """An exposure goes onto the device."""
+    def started(self, source, steps):
+        """An exposure goes onto the device; so many steps, 0 if that is not known."""
 
     def stepped(self, source, outcome):
         """A step of it is over."""
@@ -120,7 +120,6 @@ class _Work:
 
     def compute(self, job):
         if not job.fate.error:
-            self.watch.started(job.fate.source)
             start = time.perf_counter()
             with _noted(job.fate), provenance.recording(job.fate.log):
                 self._calibrate(job)
@@ -144,6 +143,7 @@ class _Work:
         run = self.settings.run
         self._require_instrument(job.contents)
         pipeline = self.settings.pipeline_for(job.contents, self.references)
+        self.watch.started(fate.source, len(pipeline.steps))
         before_fit = [
             one for one, after in itertools.pairwise(pipeline.steps) if getattr(after, "alias", "") == "ramp_fit"
         ]
