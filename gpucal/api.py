@@ -1,5 +1,7 @@
 """The program from Python: `gpucal.run(...)` and `gpucal.pipeline("detector1")(path)`."""
 
+from pathlib import Path
+
 from gpucal import batch, model
 from gpucal.batch import plan
 from gpucal.batch.inputs import expand
@@ -11,11 +13,12 @@ from gpucal.settings import Settings
 def run(input, output_dir=".", steps=None, override=None, references=None, device="auto", **settings):
     """Calibrate files to files, as the command line does; return the Fate of each exposure.
 
-    steps: {step: {parameter: value}}; override: {reference type: path}; references: a folder, or a CRDS cache.
-    Other keywords are settings of conf/base.yaml. ConfigError if the settings cannot be, ReferenceFileError if
-    reference files are missing; a failing exposure is no exception but has an `error` in its Fate.
+    steps: {step: {parameter: value}}; override: {reference type: path or open official model}; references: a folder, or
+    a CRDS cache. Other keywords are settings of conf/base.yaml. ConfigError if the settings cannot be,
+    ReferenceFileError if reference files are missing; a failing exposure is no exception but has an `error` in its
+    Fate.
     """
-    values = {"output_dir": str(output_dir), "steps": steps or {}, "override": override or {}, **settings}
+    values = {"output_dir": str(output_dir), "steps": steps or {}, "override": _written(override), **settings}
     configured = Settings(values=values)
     shelf = References(choose(device), override, _library(references))
     files, lost = plan.make(expand(input), configured, shelf).decide(configured.run.reference.on_missing)
@@ -35,7 +38,7 @@ class Recipe:
     """A pipeline that waits for an exposure to know its instrument."""
 
     def __init__(self, name, steps, override, references, device):
-        self.settings = Settings(values={"pipeline": name, "steps": steps or {}, "override": override or {}})
+        self.settings = Settings(values={"pipeline": name, "steps": steps or {}, "override": _written(override)})
         self.references = References(choose(device), override, _library(references))
 
     def __call__(self, source):
@@ -48,9 +51,13 @@ class Recipe:
         return pipeline.run(exposure, self.references)[0]
 
 
-def _library(references):
-    from pathlib import Path
+def _written(override):
+    """The overrides that are paths, as settings; models are not written down."""
+    return {reftype: str(path) for reftype, path in (override or {}).items() if isinstance(path, str | Path)}
 
+
+def _library(references):
+    """The library of a folder, or of a CRDS cache."""
     if references is None:
         return None
     return library("crds" if (Path(references) / "mappings").is_dir() else "folder", references)

@@ -1,6 +1,9 @@
 """The reference files of a run: which file serves which exposure, each opened once."""
 
 import logging
+import shutil
+import tempfile
+import weakref
 from collections import OrderedDict
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from gpucal.errors import ConfigError, ReferenceFileError
 from gpucal.irs2.geometry import require_rows
 from gpucal.reference.cache import ignore
 from gpucal.reference.file import Reference
+from gpucal.warned import ignored
 
 log = logging.getLogger(__name__)
 NONE = "N/A"
@@ -18,9 +22,13 @@ class References:
     """All reference files of a run: finds them, opens each once, keeps their arrays on the device."""
 
     def __init__(self, device=None, overrides=None, library=None, keep=4 * 2**30):
-        """Look in overrides {type: path or "N/A"}, then in library (a Folder or a Crds); keep: bytes on the device."""
+        """Look in overrides {type: path, official model, or "N/A"}, then in library (a Folder or a Crds).
+
+        keep: bytes on the device.
+        """
         self.device = device or devices.choose()
-        self.overrides = {reftype: _existing(reftype, path) for reftype, path in (overrides or {}).items() if path}
+        self._models = _Models()
+        self.overrides = {reftype: self._given(reftype, one) for reftype, one in (overrides or {}).items() if one}
         self.collection = library
         self.keep = keep
         self.paths: dict[str, Path] = {}  # of the references used so far, by the names that products give them
@@ -39,12 +47,12 @@ class References:
     def find(self, reftype, exposure, override=None):
         """Return (path, name) of the exposure's reference of a type, or (None, "N/A"); the file may have to be fetched.
 
-        exposure: a model, its outline will do. override: a path that goes before all other sources.
+        exposure: a model, its outline will do. override: a path, or a model, that goes before all other sources.
         ReferenceFileError if there should be one but is not; its text does not name the exposure.
         """
-        chosen = _existing(reftype, override) if override else self.overrides.get(reftype)
+        chosen = self._given(reftype, override) if override else self.overrides.get(reftype)
         if chosen is not None:
-            return (None, NONE) if chosen == NONE else (chosen, str(chosen))
+            return (None, NONE) if chosen == NONE else (chosen, self._models.names.get(chosen, str(chosen)))
         return (None, NONE) if self.collection is None else self.collection.find(reftype, exposure)
 
     def provide(self, paths, watch=ignore):
@@ -54,7 +62,7 @@ class References:
     def get(self, reftype, exposure, override=None):
         """Return the exposure's reference of a type, or None if none applies; notes its name in the metadata.
 
-        override: a path that goes before all other sources. ReferenceFileError if the file cannot serve.
+        override: a path, or a model, that goes before all other sources. ReferenceFileError if it cannot serve.
         """
         path, name = self.choose(reftype, exposure, override)
         exposure.note_reference(reftype, name)
@@ -88,6 +96,9 @@ class References:
         self._make_room(besides=key)
         return reference
 
+    def _given(self, reftype, source):
+        return self._models.path(reftype, source) if hasattr(source, "to_flat_dict") else _existing(reftype, source)
+
     def _make_room(self, besides):
         """Forget the references that were not used for longest while there are too many bytes."""
         for key in list(self._open):
@@ -95,6 +106,28 @@ class References:
                 return
             if key != besides:
                 del self._open[key]
+
+
+class _Models:
+    """Official models in memory that serve as references: as files of a temporary folder, each written once."""
+
+    def __init__(self):
+        self.folder: str | None = None
+        self.names: dict[Path, str] = {}
+        self._paths: dict[int, tuple] = {}  # id of a model -> its file, and the model, so that its id stays its own
+
+    def path(self, reftype, model):
+        """Return the file of a model; `names` has what products call it."""
+        if id(model) not in self._paths:
+            if self.folder is None:
+                self.folder = tempfile.mkdtemp(prefix="gpucal_")
+                weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+            path = Path(self.folder) / f"{reftype}_{len(self._paths)}.fits"
+            name = model.meta.filename or "model in memory"
+            with ignored():
+                model.copy().save(str(path))  # saving changes the name in a model
+            self._paths[id(model)], self.names[path] = (path, model), name
+        return self._paths[id(model)][0]
 
 
 def _existing(reftype, path):
