@@ -2,6 +2,7 @@
 
     python scripts/bench.py                              NIRCam full frame, 10 groups, a batch of 4
     python scripts/bench.py --case nrc_sub64p:8x100 --batch 8 --device host --repeat 3
+    python scripts/bench.py --case nrc_full:10x1+jump.expand_large_events=true
     python scripts/bench.py --no-official                gpucal alone, against a plain copy of the same bytes
 
 Whole processes are timed, imports and configuration included; kernels are compiled before. The copy reads the inputs
@@ -20,12 +21,14 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+from cases import CASE, Case
 from rich.console import Console
 from rich.table import Table
 
-from gpucal import __version__, sample
+from gpucal import __version__
 
 HERE = Path(__file__).resolve().parent
 
@@ -60,14 +63,10 @@ def copy(inputs, products, folder):
 
 def make_inputs(case, batch, work):
     """Make exposures and references; return the exposures' paths and the references' folder."""
-    configuration, shape = case.split(":")
-    ngroups, nints = map(int, shape.split("x"))
     exposures = []
-    for seed in range(1, batch + 1):
-        exposures += sample.make_exposures(
-            configuration, work / "data", ngroups=ngroups, nints=nints, seed=seed, tag=f"s{seed}"
-        )
-    sample.make_references(configuration, work / "refs", ngroups=ngroups, nints=nints)
+    for number in range(batch):
+        (exposure, _), name = replace(case, seed=case.seed + number).make(work), f"s{number + 1}_uncal.fits"
+        exposures.append(exposure.rename(exposure.with_name(exposure.name.replace("uncal.fits", name))))
     return exposures, work / "refs"
 
 
@@ -80,7 +79,16 @@ def bench(case, batch, device, repeat, with_official, work):
     gpucal = [
         sys.executable, "-m", "gpucal", f"input=[{','.join(map(str, exposures))}]", f"reference.path={references}",
         "reference=folder", f"output_dir={ours}", f"device={device}",
+        *(f"steps.{key}={value}" for key, value in case.settings.items()),
     ]  # fmt: skip
+    official = [
+        sys.executable,
+        HERE / "official.py",
+        references,
+        theirs,
+        *(f"{k}={v}" for k, v in case.settings.items()),
+        *exposures,
+    ]
     measure([sys.executable, "-m", "gpucal", f"input={exposures[0]}", *gpucal[4:]])  # compiles what is not compiled yet
     figures = {"gpucal": [], "official": [], "copy": []}
     theirs.mkdir(exist_ok=True)
@@ -88,9 +96,9 @@ def bench(case, batch, device, repeat, with_official, work):
         shutil.rmtree(ours, ignore_errors=True)
         figures["gpucal"].append(measure(gpucal))
         if with_official:
-            figures["official"].append(measure([sys.executable, HERE / "official.py", references, theirs, *exposures]))
+            figures["official"].append(measure(official))
         figures["copy"].append((copy(exposures, sorted(ours.glob("*.fits")), work / "copy"), 0))
-    result = {"case": case, "batch": batch, "device": device, "version": __version__, "machine": machine()}
+    result = {"case": str(case), "batch": batch, "device": device, "version": __version__, "machine": machine()}
     for name, values in figures.items():
         if values:
             result[name] = {
@@ -134,7 +142,7 @@ def show(result, console):
 def main():
     """Measure the case asked for and print or write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", default="nrc_full:10x1", help="configuration:NGROUPSxNINTS")
+    parser.add_argument("--case", type=Case.parse, default="nrc_full:10x1", help=CASE)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeat", type=int, default=1)

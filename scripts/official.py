@@ -1,6 +1,6 @@
 """Run the official pipeline (package jwst) on local reference files, without any contact to a server.
 
-Used by parity.py and bench.py, and by itself:  python scripts/official.py REFERENCES OUTPUT UNCAL...
+Used by parity.py and bench.py, and by itself:  python scripts/official.py REFERENCES OUTPUT [step.parameter=VALUE...] UNCAL...
 REFERENCES is a folder of files <type>.fits or <type>.asdf.
 """
 
@@ -8,6 +8,8 @@ import os
 import sys
 import warnings
 from pathlib import Path
+
+import yaml
 
 # Before anything of the official packages is imported: no parameter references, no server.
 os.environ["STPIPE_DISABLE_CRDS_STEPPARS"] = "True"
@@ -76,12 +78,13 @@ def silence():
     warnings.simplefilter("ignore")
 
 
-def main(folder, output, *exposures):
-    """Calibrate exposures through Stage 1, files to files."""
+def main(folder, output, *given):
+    """Calibrate exposures through Stage 1, files to files; step.parameter=VALUE among them are settings."""
     silence()
     available = references(folder)
-    for exposure in exposures:
-        pipe = pipeline("Detector1Pipeline", available)
+    settings = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in given) if value}
+    for exposure in (one for one in given if "=" not in one):
+        pipe = pipeline("Detector1Pipeline", available, settings)
         pipe.output_dir, pipe.save_results = output, True
         pipe.run(exposure)
 
