@@ -76,19 +76,13 @@ def bench(case, batch, device, repeat, with_official, work):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         exposures, references = pool.submit(make_inputs, case, batch, work).result()
     ours, theirs = work / "gpucal", work / "official"
+    settings = [f"{key}={value}" for key, value in case.settings.items()]
     gpucal = [
         sys.executable, "-m", "gpucal", f"input=[{','.join(map(str, exposures))}]", f"reference.path={references}",
         "reference=folder", f"output_dir={ours}", f"device={device}",
-        *(f"steps.{key}={value}" for key, value in case.settings.items()),
+        *(f"steps.{setting}" for setting in settings),
     ]  # fmt: skip
-    official = [
-        sys.executable,
-        HERE / "official.py",
-        references,
-        theirs,
-        *(f"{k}={v}" for k, v in case.settings.items()),
-        *exposures,
-    ]
+    official = [sys.executable, HERE / "official.py", references, theirs, *settings, *exposures]
     measure([sys.executable, "-m", "gpucal", f"input={exposures[0]}", *gpucal[4:]])  # compiles what is not compiled yet
     figures = {"gpucal": [], "official": [], "copy": []}
     theirs.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
 """Run the official pipeline (package jwst) on local reference files, without any contact to a server.
 
-Used by parity.py and bench.py, and by itself:  python scripts/official.py REFERENCES OUTPUT [step.parameter=VALUE...] UNCAL...
-REFERENCES is a folder of files <type>.fits or <type>.asdf.
+Used by parity.py and bench.py, and by itself:  python scripts/official.py REFERENCES OUTPUT [KEY=VALUE...] UNCAL...
+KEY is step.parameter; REFERENCES is a folder of files <type>.fits or <type>.asdf.
 """
 
 import os
