@@ -1,5 +1,6 @@
 """Simulated exposures, each with the truth it was made from beside it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ BRIGHTEST_RAYS = 20  # at most so many times the rate of cosmic rays in short ex
 def make_exposures(
     configuration, folder, *, ngroups=10, nints=1, exposures=1, seed=1, detector_seed=1, readpatt=None,
     frame_divisor=None, dithers=False, pointing_error=0.03, cr_rate=1.5e-5, snowballs="auto", showers=0,
-    zeroframe="auto", tag=None, interference=0.0,
+    zeroframe="auto", tag=None, interference=0.0, exp_type=None,
 ):  # fmt: skip
     """Write jw..._uncal.fits for a configuration, with jw..._truth.npz beside each, and return the exposures' paths.
 
@@ -35,7 +36,8 @@ def make_exposures(
     exposures; pointing_error is then the rms error of the header's pointing, arcsec. cr_rate: hits per pixel and
     second. snowballs, showers: per integration; "auto": 3 in near-infrared full frames. zeroframe: True, False or
     "auto". frame_divisor: FRMDIVSR, if it is to differ from NFRAMES. tag: added to the files' names. interference: DN,
-    of the strongest wave that MIRI picks up.
+    of the strongest wave that MIRI picks up. exp_type: EXP_TYPE, if it is to differ from the configuration's; the scene
+    does not.
 
     The truth: rate (ny, nx) electron/s of light and dark current; hits (n, 5) integration, frame, y, x, electrons;
     snow (n, 5) integration, frame, y, x, radius; showers (n, 8) integration, frame, y, x, semi-major axis, axis ratio,
@@ -43,6 +45,7 @@ def make_exposures(
     ConfigError for an unknown configuration or read pattern.
     """
     chosen = configured(configuration)
+    chosen = replace(chosen, exp_type=exp_type or chosen.exp_type)
     readout = Readout.of(chosen, ngroups, nints, readpatt, frame_divisor, zeroframe)
     detector = Detector.of(chosen, detector_seed)
     folder = Path(folder)

@@ -48,6 +48,7 @@ MAKERS = {
         references_optics.area,
         references_optics.distortion,
         references_optics.filteroffset,
+        references_optics.pictureframe,
         references_optics.apcorr,
         references_optics.abvegaoffset,
     )

@@ -8,6 +8,7 @@ from gpucal.sample.optics import distortion as distortion_model
 from gpucal.sample.request import Request
 
 FLAT_ERROR = 0.004
+GLOW, GLOW_NOISE = 0.2, 0.01  # DN/s
 RADIANS = np.pi / 180 / 3600  # in an arcsec
 PHOTOM = {
     "NIRCAM": datamodels.NrcImgPhotomModel,
@@ -81,6 +82,18 @@ def distortion(request: Request):
     if configuration.instrument == "NIRCAM":
         model.meta.instrument.p_pupil = "CLEAR|F162M|"
     return model
+
+
+def pictureframe(request: Request):
+    """State the glow of NIRSpec's surroundings, DN/s: none at the centre, most in the corners."""
+    configuration = request.configuration
+    if configuration.instrument != "NIRSPEC":
+        return None
+    ny, nx = request.detector.shape
+    y, x = np.ogrid[:ny, :nx]
+    noise = GLOW_NOISE * request.random("pictureframe").standard_normal((ny, nx), "f4")
+    data = GLOW * (np.hypot(x - nx / 2, y - ny / 2) / np.hypot(nx / 2, ny / 2)) ** 4 + noise
+    return datamodels.PictureFrameModel(data=data.astype("f4"))
 
 
 def filteroffset(request: Request):

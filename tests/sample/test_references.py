@@ -21,11 +21,20 @@ EXPECTED = {
     "NIRCAM": DETECTOR | IMAGING | {"sirskernel"},
     "NIRISS": DETECTOR | IMAGING | {"sirskernel"},
     "FGS": DETECTOR | IMAGING - {"filteroffset"},
-    "NIRSPEC": DETECTOR | {"sirskernel"},
+    "NIRSPEC": DETECTOR | {"sirskernel", "pictureframe"},
     "MIRI": (DETECTOR | IMAGING | MIRI) - {"superbias"},
 }
 ALL_TYPES = "nrc_sub160", "nis_sub64", "mir_sub64"
-FEW = ["mask", "superbias", "rscd", "refpix", "photom", "distortion", "filteroffset"]  # of the others, to save time
+FEW = [
+    "mask",
+    "superbias",
+    "rscd",
+    "refpix",
+    "pictureframe",
+    "photom",
+    "distortion",
+    "filteroffset",
+]  # of the others, to save time
 
 
 @pytest.fixture(scope="module")
