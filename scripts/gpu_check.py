@@ -264,7 +264,11 @@ def calibrate(case, exposure, references, name, **jump):
     ramp = model.open(exposure, hardware)
     steps = case.steps | {"jump": {**case.steps.get("jump", {}), **jump}}
     pipeline = Settings(values={"steps": steps}).pipeline(ramp.need("instrument.name").lower())
-    return pipeline.run(ramp, References(hardware, references))[0]
+    result, outcomes = pipeline.run(ramp, References(hardware, references))
+    wanted = {name for name, parameters in case.steps.items() if parameters.get("skip") is False}
+    if idle := {o.step: o.reason for o in outcomes if o.step in wanted and o.status != "COMPLETE"}:
+        raise AssertionError(f"{case}: not run, so not compared: {idle}")
+    return result
 
 
 PARTS = {
