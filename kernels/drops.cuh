@@ -1,0 +1,220 @@
+// drops.cuh - where an input pixel, shrunk to a drop, falls on the output, and how much of it each output pixel gets.
+//
+// A shape has place(): find the drop of input pixel (j, i), false if the map knows no such place, and its window of output
+// pixels; and weight(y, x): what output pixel (y, x) gets of w, the weight of the drop. Knows nothing of threads.
+// The order of every sum and product is that of the drizzle package 2.2, so that the sums agree to the last bit.
+// Source: Fruchter and Hook 2002 (PASP 114, 144).
+#pragma once
+#include "gpucal.cuh"
+
+struct Window { double x0, x1, y0, y1; };  // of whole output pixels, both ends included
+
+// Half away from zero, as C's round().
+DEVICE double rounded(double a) {
+  const double whole = trunc(a);
+  return fabs(a - whole) >= 0.5 ? whole + (a < 0 ? -1. : 1.) : whole;
+}
+
+struct Map {
+  const double* at;  // (ny, nx, 2)  x and y on the output of the centre of each input pixel
+  i64 ny, nx;
+
+  DEVICE_MEMBER const double* centre(i64 j, i64 i) const { return at + 2 * (j * nx + i); }
+
+  // Between the centres linear in each direction, and beyond the last ones too; false if a centre in use is not finite.
+  DEVICE_MEMBER bool point(double xin, double yin, double* x, double* y) const {
+    i64 i = (i64)xin, j = (i64)yin;
+    i = i > nx - 2 ? nx - 2 : i;
+    j = j > ny - 2 ? ny - 2 : j;
+    const double a = xin - (double)i, b = yin - (double)j, a1 = 1. - a, b1 = 1. - b;
+    const double *p = centre(j, i), *q = centre(j + 1, i);
+    *x = p[0] * a1 * b1 + p[2] * a * b1 + q[0] * a1 * b + q[2] * a * b;
+    *y = p[1] * a1 * b1 + p[3] * a * b1 + q[1] * a1 * b + q[3] * a * b;
+    return isfinite(*x) && isfinite(*y);
+  }
+};
+
+struct Drop {
+  double x, y;  // of the centre
+  double w;
+  Window window;
+
+  DEVICE_MEMBER bool find_centre(const Map& map, i64 j, i64 i) {
+    const double* p = map.centre(j, i);
+    x = p[0];
+    y = p[1];
+    return isfinite(x) && isfinite(y);
+  }
+};
+
+// The area under the line from (x1, y1) to (x2, y2) within the unit square, negative if the line runs to the left.
+DEVICE double area_under(double x1, double y1, double x2, double y2) {
+  const double dx = x2 - x1, dy = y2 - y1;
+  const bool right = dx > 0;
+  double a = right ? x1 : x2, b = right ? x2 : x1;
+  if (dx == 0. || a >= 1. || b <= 0.) return 0.;
+  a = a > 0. ? a : 0.;
+  b = b < 1. ? b : 1.;
+  const double slope = dy / dx;
+  double ya = y1 + slope * (a - x1), yb = y1 + slope * (b - x1);
+  if (ya <= 0. && yb <= 0.) return 0.;
+  const double sign = right ? 1. : -1.;
+  if (ya >= 1. && yb >= 1.) return sign * (b - a);
+  if (ya >= 0. && yb >= 0. && ya <= 1. && yb <= 1.) return sign * 0.5 * (b - a) * (yb + ya);
+  const double det = x1 * y2 - y1 * x2;
+  if (ya < 0.) {
+    ya = 0.;
+    a = det / dy;
+  }
+  if (yb < 0.) {
+    yb = 0.;
+    b = det / dy;
+  }
+  if (ya <= 1. && yb <= 1.) return sign * 0.5 * (b - a) * (yb + ya);
+  const double top = (dx + det) / dy;  // where the line leaves the square
+  return ya <= 1. ? sign * (0.5 * (top - a) * (1. + ya) + b - top) : sign * (0.5 * (b - top) * (1. + yb) + top - a);
+}
+
+// The pixel's own shape, mapped corner by corner: what an output pixel gets is the area it shares with the drop.
+struct Square : Drop {
+  double half;  // the drop's side, input pixels
+  double cx[4], cy[4];
+
+  DEVICE_MEMBER explicit Square(double half) : half(half) {}
+
+  DEVICE_MEMBER bool place(const Map& map, i64 j, i64 i) {
+    const double h = half, out = h * h, side = (1. - h) * h, in = (1. - h) * (1. - h);
+    if (i > 0 && i < map.nx - 2 && j > 0 && j < map.ny - 2) {
+      const double *p = map.centre(j - 1, i - 1), *q = map.centre(j, i - 1), *r = map.centre(j + 1, i - 1);
+      corners(p[0] * out, p[2] * side, p[4] * out, q[0] * side, q[2] * in, q[4] * side, r[0] * out, r[2] * side, r[4] * out, cx);
+      corners(p[1] * out, p[3] * side, p[5] * out, q[1] * side, q[3] * in, q[5] * side, r[1] * out, r[3] * side, r[5] * out, cy);
+      for (int k = 0; k < 4; ++k)
+        if (!isfinite(cx[k]) || !isfinite(cy[k])) return false;
+    } else {
+      const double left = (double)i - h, right = (double)i + h, low = (double)j - h, high = (double)j + h;
+      if (!map.point(left, high, cx, cy) || !map.point(right, high, cx + 1, cy + 1)) return false;
+      if (!map.point(right, low, cx + 2, cy + 2) || !map.point(left, low, cx + 3, cy + 3)) return false;
+    }
+    window = {rounded(least(cx)), rounded(most(cx)), rounded(least(cy)), rounded(most(cy))};
+    return true;
+  }
+
+  // The centres around the pixel, lowest row first, each times its share, make the corners: (-, +), (+, +), (+, -), (-, -).
+  DEVICE_MEMBER static void corners(
+      double a, double b, double c, double d, double e, double f, double g, double h, double i, double* corner)
+  {
+    corner[0] = d + e + g + h;
+    corner[1] = e + f + h + i;
+    corner[2] = b + c + e + f;
+    corner[3] = a + b + d + e;
+  }
+
+  DEVICE_MEMBER static double least(const double* c) {
+    const double a = c[0] < c[1] ? c[0] : c[1], b = c[2] < c[3] ? c[2] : c[3];
+    return a < b ? a : b;
+  }
+
+  DEVICE_MEMBER static double most(const double* c) {
+    const double a = c[0] > c[1] ? c[0] : c[1], b = c[2] > c[3] ? c[2] : c[3];
+    return a > b ? a : b;
+  }
+
+  // So that all weights of a drop together are its weight.
+  DEVICE_MEMBER void weigh(float weight) {
+    w = (double)weight / (0.5 * ((cx[1] - cx[3]) * (cy[0] - cy[2]) - (cx[0] - cx[2]) * (cy[1] - cy[3])));
+  }
+
+  DEVICE_MEMBER float weight(double y, double x) const {
+    double px[4], py[4], area = 0;
+    for (int k = 0; k < 4; ++k) {
+      px[k] = cx[k] - (x - 0.5);
+      py[k] = cy[k] - (y - 0.5);
+    }
+    for (int k = 0; k < 4; ++k) area += area_under(px[k], py[k], px[(k + 1) & 3], py[(k + 1) & 3]);
+    return area == 0. ? 0.f : (float)(area * w);
+  }
+};
+
+// All of the pixel at its centre.
+struct Point : Drop {
+  DEVICE_MEMBER bool place(const Map& map, i64 j, i64 i) {
+    if (!find_centre(map, j, i)) return false;
+    window = {rounded(x), rounded(x), rounded(y), rounded(y)};
+    return true;
+  }
+  DEVICE_MEMBER void weigh(float weight) { w = weight; }
+  DEVICE_MEMBER float weight(double, double) const { return (float)w; }
+};
+
+// A square that is not turned, of one size.
+struct Turbo : Drop {
+  double reach, scale;  // half the side, output pixels; 1 / area
+  Window box;
+
+  DEVICE_MEMBER Turbo(double reach, double scale) : reach(reach), scale(scale) {}
+
+  DEVICE_MEMBER bool place(const Map& map, i64 j, i64 i) {
+    if (!find_centre(map, j, i)) return false;
+    box = {x - reach, x + reach, y - reach, y + reach};
+    window = {rounded(box.x0), rounded(box.x1), rounded(box.y0), rounded(box.y1)};
+    return true;
+  }
+  DEVICE_MEMBER void weigh(float weight) { w = weight; }
+  DEVICE_MEMBER float weight(double py, double px) const {
+    const double right = box.x1 < px + 0.5 ? box.x1 : px + 0.5, left = box.x0 > px - 0.5 ? box.x0 : px - 0.5;
+    const double top = box.y1 < py + 0.5 ? box.y1 : py + 0.5, low = box.y0 > py - 0.5 ? box.y0 : py - 0.5;
+    const double dx = right - left, dy = top - low;
+    return dx > 0. && dy > 0. && dx * dy > 0. ? (float)(dx * dy * scale * w) : 0.f;
+  }
+};
+
+union Bits { double number; i64 bits; };
+
+// e to the power a <= 0 from sums and products alone, so that it rounds alike on every machine; 0 below 1e-300.
+DEVICE double power_of_e(double a) {
+  if (!(a > -690.)) return 0.;
+  const double k = floor(a * 1.4426950408889634 + 0.5);
+  const double t = (a - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10;
+  double sum = 1.;
+  for (int n = 14; n > 0; --n) sum = 1. + sum * (t / (double)n);
+  Bits power;
+  power.bits = ((i64)k + 1023) << 52;
+  return sum * power.number;
+}
+
+struct Gaussian : Drop {
+  double reach, steep, height;  // output pixels; 1 / (2 sigma^2); of the middle
+
+  DEVICE_MEMBER Gaussian(double reach, double steep, double height) : reach(reach), steep(steep), height(height) {}
+
+  DEVICE_MEMBER bool place(const Map& map, i64 j, i64 i) {
+    if (!find_centre(map, j, i)) return false;
+    window = {rounded(x - reach), rounded(x + reach), rounded(y - reach), rounded(y + reach)};
+    return true;
+  }
+  DEVICE_MEMBER void weigh(float weight) { w = weight; }
+  DEVICE_MEMBER float weight(double py, double px) const {
+    const double dx = x - px, dy = y - py, r2 = dx * dx + dy * dy;
+    return (float)((double)(float)(height * power_of_e(-r2 * steep)) * w);
+  }
+};
+
+struct Lanczos : Drop {
+  double reach, fine;   // output pixels; entries of the table per output pixel
+  const double* table;
+  i64 entries;
+
+  DEVICE_MEMBER Lanczos(double reach, double fine, const double* table, i64 entries)
+    : reach(reach), fine(fine), table(table), entries(entries) {}
+
+  DEVICE_MEMBER bool place(const Map& map, i64 j, i64 i) {
+    if (!find_centre(map, j, i)) return false;
+    window = {floor(x - reach) + 1., floor(x + reach), floor(y - reach) + 1., floor(y + reach)};
+    return true;
+  }
+  DEVICE_MEMBER void weigh(float weight) { w = weight; }
+  DEVICE_MEMBER float weight(double py, double px) const {
+    const i64 ix = (i64)rounded(fabs((x - px) * fine)), iy = (i64)rounded(fabs((y - py) * fine));
+    return ix < entries && iy < entries ? (float)(table[ix] * table[iy] * w) : 0.f;
+  }
+};
