@@ -28,6 +28,7 @@ struct Mosaic {
   int* context;
   int bit;
   float scale;
+  bool plain;  // one plane and nothing else
 
   DEVICE_MEMBER static float move(float mean, float old, float value, float weight, float sum) {
     return old == 0.f ? value : (mean * old + weight * value) / sum;
@@ -35,11 +36,14 @@ struct Mosaic {
 
   // Input pixel `from` has `weight` on output pixel `to`.
   DEVICE_MEMBER void add(i64 to, i64 from, float weight) const {
+    if (weight == 0.f) return;
     if (weight > 0.f && context) context[to] |= bit;
-    if (weight == 0.f) {
-      // nothing
+    if (plain) {
+      const float old = means.weight[to], sum = old + weight;
+      means.out[to] = move(means.out[to], old, means.in[from] * scale, weight, sum);
+      means.weight[to] = sum;
     } else {
-      const float old = means.weight ? means.weight[to] : 0.f, sum = old + weight;
+      const float old = means.weight[to], sum = old + weight;
       for (i64 k = 0; k < means.count; ++k) {
         float* mean = means.out + k * means.nout + to;
         *mean = move(*mean, old, means.in[k * means.npix + from] * scale, weight, sum);
@@ -78,8 +82,59 @@ DEVICE bool reaches(const double* box, const Window& w) {
   return box[0] - box[4] <= w.x1 + 1. && box[1] + box[4] >= w.x0 - 1. && box[2] - box[5] <= w.y1 + 1. && box[3] + box[5] >= w.y0 - 1.;
 }
 
+// Drops one by one: each with its weight to the pixels of its window.
 template <class Shape>
-DEVICE void fill_tile(const Window& tile, i64 nx, const Input& input, const Mosaic& mosaic, Shape drop) {
+struct OneByOne {
+  Shape drop;
+
+  DEVICE_MEMBER void take(const Input& input, i64 j, i64 i, float w, const Window& tile, i64 nx, const Mosaic& mosaic) {
+    if (drop.place(input.map, j, i)) {
+      drop.w = (double)w;
+      const double x0 = drop.window.x0 > tile.x0 ? drop.window.x0 : tile.x0, x1 = drop.window.x1 < tile.x1 ? drop.window.x1 : tile.x1;
+      const double y0 = drop.window.y0 > tile.y0 ? drop.window.y0 : tile.y0, y1 = drop.window.y1 < tile.y1 ? drop.window.y1 : tile.y1;
+      for (double y = y0; y <= y1; y += 1.)
+        for (double x = x0; x <= x1; x += 1.) mosaic.add((i64)y * nx + (i64)x, j * input.map.nx + i, drop.weight(y, x));
+    }
+  }
+  DEVICE_MEMBER void finish(const Window&, i64, const Mosaic&) {}
+};
+
+// Square drops, LANES at once.
+struct AtOnce {
+  Squares drops;
+  i64 from[LANES];
+
+  DEVICE_MEMBER void take(const Input& input, i64 j, i64 i, float w, const Window& tile, i64 nx, const Mosaic& mosaic) {
+    from[drops.count] = j * input.map.nx + i;
+    if (drops.place(input.map, j, i, w) && drops.count == LANES) finish(tile, nx, mosaic);
+  }
+
+  DEVICE_MEMBER void finish(const Window& tile, i64 nx, const Mosaic& mosaic) {
+    if (drops.count == 0) return;
+    drops.prepare();
+    int rows = 0, columns = 0;
+    for (int l = 0; l < drops.count; ++l) {
+      rows = drops.rows(l) > rows ? drops.rows(l) : rows;
+      columns = drops.columns(l) > columns ? drops.columns(l) : columns;
+    }
+    drops.measure(rows, columns);
+    for (int l = 0; l < drops.count; ++l) {
+      const bool small = drops.rows(l) && drops.columns(l);
+      const double left = drops.x0[l], low = drops.y0[l];
+      const double x0 = left > tile.x0 ? left : tile.x0, x1 = drops.x1[l] < tile.x1 ? drops.x1[l] : tile.x1;
+      const double y0 = low > tile.y0 ? low : tile.y0, y1 = drops.y1[l] < tile.y1 ? drops.y1[l] : tile.y1;
+      for (double y = y0; y <= y1; y += 1.)
+        for (double x = x0; x <= x1; x += 1.) {
+          const double area = small ? drops.area[(int)(y - low)][(int)(x - left)][l] : (double)NAN;
+          mosaic.add((i64)y * nx + (i64)x, from[l], drops.weight(l, y, x, area));
+        }
+    }
+    drops.count = 0;
+  }
+};
+
+template <class Spread>
+DEVICE void fill_tile(const Window& tile, i64 nx, const Input& input, const Mosaic& mosaic, Spread spread) {
   i64 first_row = input.nby, last_row = -1, first = input.nbx, last = -1;
   for (i64 by = 0; by < input.nby; ++by)
     for (i64 bx = 0; bx < input.nbx; ++bx)
@@ -94,22 +149,20 @@ DEVICE void fill_tile(const Window& tile, i64 nx, const Input& input, const Mosa
     for (i64 bx = first; bx <= last; ++bx) {
       const double* box = input.boxes + 6 * (j / input.block * input.nbx + bx);
       if (!reaches(box, tile)) continue;
-      const double rx = box[4] + 1., ry = box[5] + 1.;
+      const double left = tile.x0 - box[4] - 1., right = tile.x1 + box[4] + 1.;
+      const double low = tile.y0 - box[5] - 1., high = tile.y1 + box[5] + 1.;
       i64 i = bx * input.block, end = i + input.block;
       i = input.limits[2 * j] > i ? input.limits[2 * j] : i;
       end = input.limits[2 * j + 1] < end ? input.limits[2 * j + 1] : end;
       for (; i < end; ++i) {
-        const double *p = map.centre(j, i);
-        if (!(p[0] >= tile.x0 - rx && p[0] <= tile.x1 + rx && p[1] >= tile.y0 - ry && p[1] <= tile.y1 + ry)) continue;
-        if (!drop.place(map, j, i)) continue;
-        const i64 from = j * map.nx + i;
-        drop.weigh((input.weights ? input.weights[from] : 1.f) * input.scale);
-        const double x0 = drop.window.x0 > tile.x0 ? drop.window.x0 : tile.x0, x1 = drop.window.x1 < tile.x1 ? drop.window.x1 : tile.x1;
-        const double y0 = drop.window.y0 > tile.y0 ? drop.window.y0 : tile.y0, y1 = drop.window.y1 < tile.y1 ? drop.window.y1 : tile.y1;
-        for (double y = y0; y <= y1; y += 1.)
-          for (double x = x0; x <= x1; x += 1.) mosaic.add((i64)y * nx + (i64)x, from, drop.weight(y, x));
+        const double* p = map.centre(j, i);
+        if (p[0] >= left && p[0] <= right && p[1] >= low && p[1] <= high) {
+          const float w = (input.weights ? input.weights[j * map.nx + i] : 1.f) * input.scale;
+          spread.take(input, j, i, w, tile, nx, mosaic);
+        }
       }
     }
+  spread.finish(tile, nx, mosaic);
 }
 
 enum Shapes { SQUARE, GAUSSIAN, POINT, TURBO, LANCZOS };
@@ -145,12 +198,13 @@ KERNEL drizzle_image(
     const Input input = {{pixmap, ny, nx}, weights, limits, boxes, nby, nbx, block, weight_scale};
     const Mosaic mosaic = {
       {data, image, weight, nplanes, npix, nout}, {errors, alone, alone_weight, alone ? nalone : 0, npix, nout},
-      variances, variance, variance ? nsquares : 0, dq, dq ? flags : 0, context, bit, scale};
-    if (shape == SQUARE) fill_tile(own, nxout, input, mosaic, Square(half));
-    if (shape == GAUSSIAN) fill_tile(own, nxout, input, mosaic, Gaussian(reach, fine, height));
-    if (shape == POINT) fill_tile(own, nxout, input, mosaic, Point());
-    if (shape == TURBO) fill_tile(own, nxout, input, mosaic, Turbo(reach, height));
-    if (shape == LANCZOS) fill_tile(own, nxout, input, mosaic, Lanczos(reach, fine, table, entries));
+      variances, variance, variance ? nsquares : 0, dq, dq ? flags : 0, context, bit, scale,
+      nplanes == 1 && !variance && !dq && !alone};
+    if (shape == SQUARE) fill_tile(own, nxout, input, mosaic, AtOnce{Squares(half), {}});
+    if (shape == GAUSSIAN) fill_tile(own, nxout, input, mosaic, OneByOne<Gaussian>{Gaussian(reach, fine, height)});
+    if (shape == POINT) fill_tile(own, nxout, input, mosaic, OneByOne<Point>{Point()});
+    if (shape == TURBO) fill_tile(own, nxout, input, mosaic, OneByOne<Turbo>{Turbo(reach, height)});
+    if (shape == LANCZOS) fill_tile(own, nxout, input, mosaic, OneByOne<Lanczos>{Lanczos(reach, fine, table, entries)});
     for (i64 y = y0; y < y1; ++y)
       for (i64 x = x0; x < x1; ++x) {
         const i64 at = y * nxout + x;

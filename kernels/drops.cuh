@@ -75,31 +75,55 @@ DEVICE double area_under(double x1, double y1, double x2, double y2) {
   return ya <= 1. ? sign * (0.5 * (top - a) * (1. + ya) + b - top) : sign * (0.5 * (b - top) * (1. + yb) + top - a);
 }
 
-// The pixel's own shape, mapped corner by corner: what an output pixel gets is the area it shares with the drop.
-struct Square : Drop {
-  double half;  // the drop's side, input pixels
-  double cx[4], cy[4];
+#define LITTLE 1e-6  // an area, output pixels
+#define CLEAR 1e-9   // a distance that no rounding bridges, output pixels
+#define STEEP 1e300  // instead of infinity, which times 0 is not 0
 
-  DEVICE_MEMBER explicit Square(double half) : half(half) {}
+// The pixels' own shape, mapped corner by corner: what an output pixel gets is the area it shares with the drop. LANES drops
+// are measured at once.
+//
+// An area is that under the sides, those that run to the left taken away; what lies under a side within a row is what it
+// leaves above the row's lower border less what it leaves above the upper one. That takes no quotient, but is some 1e-16
+// off; where so little matters, because an area is next to nothing, it is found by area_under.
+struct Squares {
+  enum { MOST = 6 };  // output pixels, the side of the largest window that is measured
+  double half;        // of a drop's side, input pixels
+  int count;
+  double cx[4][LANES], cy[4][LANES];  // corners: (-, +), (+, +), (+, -), (-, -)
+  double w[LANES], x0[LANES], x1[LANES], y0[LANES], y1[LANES];  // weights by area, windows
+  double left[4][LANES], right[4][LANES];  // of the sides
+  double slope[4][LANES], run[4][LANES], sign[4][LANES];  // dy / dx; |dx / dy|; of dx
+  double area[MOST][MOST][LANES];
 
-  DEVICE_MEMBER bool place(const Map& map, i64 j, i64 i) {
+  DEVICE_MEMBER explicit Squares(double half) : half(half), count(0) {}
+
+  // Take one more drop; false if the map knows no place for it.
+  DEVICE_MEMBER bool place(const Map& map, i64 j, i64 i, float weight) {
     const double h = half, out = h * h, side = (1. - h) * h, in = (1. - h) * (1. - h);
+    double x[4], y[4];
     if (i > 0 && i < map.nx - 2 && j > 0 && j < map.ny - 2) {
       const double *p = map.centre(j - 1, i - 1), *q = map.centre(j, i - 1), *r = map.centre(j + 1, i - 1);
-      corners(p[0] * out, p[2] * side, p[4] * out, q[0] * side, q[2] * in, q[4] * side, r[0] * out, r[2] * side, r[4] * out, cx);
-      corners(p[1] * out, p[3] * side, p[5] * out, q[1] * side, q[3] * in, q[5] * side, r[1] * out, r[3] * side, r[5] * out, cy);
-      for (int k = 0; k < 4; ++k)
-        if (!isfinite(cx[k]) || !isfinite(cy[k])) return false;
+      corners(p[0] * out, p[2] * side, p[4] * out, q[0] * side, q[2] * in, q[4] * side, r[0] * out, r[2] * side, r[4] * out, x);
+      corners(p[1] * out, p[3] * side, p[5] * out, q[1] * side, q[3] * in, q[5] * side, r[1] * out, r[3] * side, r[5] * out, y);
     } else {
       const double left = (double)i - h, right = (double)i + h, low = (double)j - h, high = (double)j + h;
-      if (!map.point(left, high, cx, cy) || !map.point(right, high, cx + 1, cy + 1)) return false;
-      if (!map.point(right, low, cx + 2, cy + 2) || !map.point(left, low, cx + 3, cy + 3)) return false;
+      map.point(left, high, x, y);
+      map.point(right, high, x + 1, y + 1);
+      map.point(right, low, x + 2, y + 2);
+      map.point(left, low, x + 3, y + 3);
     }
-    window = {rounded(least(cx)), rounded(most(cx)), rounded(least(cy)), rounded(most(cy))};
+    double all = 0;
+    for (int k = 0; k < 4; ++k) {
+      all += x[k] * 0. + y[k] * 0.;
+      cx[k][count] = x[k];
+      cy[k][count] = y[k];
+    }
+    if (all != 0.) return false;  // something is not finite
+    w[count++] = (double)weight;
     return true;
   }
 
-  // The centres around the pixel, lowest row first, each times its share, make the corners: (-, +), (+, +), (+, -), (-, -).
+  // The centres around a pixel, lowest row first, each times its share, make the corners.
   DEVICE_MEMBER static void corners(
       double a, double b, double c, double d, double e, double f, double g, double h, double i, double* corner)
   {
@@ -109,29 +133,103 @@ struct Square : Drop {
     corner[3] = a + b + d + e;
   }
 
-  DEVICE_MEMBER static double least(const double* c) {
-    const double a = c[0] < c[1] ? c[0] : c[1], b = c[2] < c[3] ? c[2] : c[3];
-    return a < b ? a : b;
-  }
-
-  DEVICE_MEMBER static double most(const double* c) {
-    const double a = c[0] > c[1] ? c[0] : c[1], b = c[2] > c[3] ? c[2] : c[3];
-    return a > b ? a : b;
-  }
-
-  // So that all weights of a drop together are its weight.
-  DEVICE_MEMBER void weigh(float weight) {
-    w = (double)weight / (0.5 * ((cx[1] - cx[3]) * (cy[0] - cy[2]) - (cx[0] - cx[2]) * (cy[1] - cy[3])));
-  }
-
-  DEVICE_MEMBER float weight(double y, double x) const {
-    double px[4], py[4], area = 0;
-    for (int k = 0; k < 4; ++k) {
-      px[k] = cx[k] - (x - 0.5);
-      py[k] = cy[k] - (y - 0.5);
+  // Of the drops taken: the windows, and the weights that all areas of a drop together make its weight.
+  DEVICE_MEMBER void prepare() {
+    for (int l = count; l < LANES; ++l) {
+      w[l] = w[0];
+      for (int k = 0; k < 4; ++k) {
+        cx[k][l] = cx[k][0];
+        cy[k][l] = cy[k][0];
+      }
     }
-    for (int k = 0; k < 4; ++k) area += area_under(px[k], py[k], px[(k + 1) & 3], py[(k + 1) & 3]);
-    return area == 0. ? 0.f : (float)(area * w);
+    FOR_LANES(l) {
+      w[l] /= 0.5 * ((cx[1][l] - cx[3][l]) * (cy[0][l] - cy[2][l]) - (cx[0][l] - cx[2][l]) * (cy[1][l] - cy[3][l]));
+      x0[l] = rounded(least(least(cx[0][l], cx[1][l]), least(cx[2][l], cx[3][l])));
+      x1[l] = rounded(most(most(cx[0][l], cx[1][l]), most(cx[2][l], cx[3][l])));
+      y0[l] = rounded(least(least(cy[0][l], cy[1][l]), least(cy[2][l], cy[3][l])));
+      y1[l] = rounded(most(most(cy[0][l], cy[1][l]), most(cy[2][l], cy[3][l])));
+    }
+    for (int e = 0; e < 4; ++e)
+      FOR_LANES(l) {
+        const double dx = cx[(e + 1) & 3][l] - cx[e][l], dy = cy[(e + 1) & 3][l] - cy[e][l];
+        const double up = dy / dx, across = fabs(dx / dy);
+        left[e][l] = least(cx[e][l], cx[(e + 1) & 3][l]);
+        right[e][l] = most(cx[e][l], cx[(e + 1) & 3][l]);
+        slope[e][l] = dx == 0. ? 0. : up;
+        run[e][l] = dy == 0. ? STEEP : across;
+        sign[e][l] = dx > 0. ? 1. : -1.;
+      }
+  }
+
+  // The sides of a window; 0 if it is too large to be measured, or nowhere.
+  DEVICE_MEMBER int rows(int l) const { return (int)side(y1[l] - y0[l]); }
+  DEVICE_MEMBER int columns(int l) const { return (int)side(x1[l] - x0[l]); }
+  DEVICE_MEMBER static double side(double length) { return length < (double)MOST ? length + 1. : 0.; }
+
+  // The areas in the first rows and columns of the windows; NaN where area_under is to be asked.
+  DEVICE_MEMBER void measure(int rows, int columns) {
+    for (int c = 0; c < columns; ++c) {
+      double width[4][LANES], ya[4][LANES], yb[4][LANES], under[4][LANES], low[LANES], high[LANES], below[LANES];
+      FOR_LANES(l) {
+        low[l] = STEEP;
+        high[l] = -STEEP;
+        below[l] = 0.;
+      }
+      for (int e = 0; e < 4; ++e)
+        FOR_LANES(l) {  // of each side the part within the column, from (a, ya) to (b, yb)
+          const double border = x0[l] + (double)c - 0.5, u1 = cx[e][l] - border, v1 = cy[e][l] - (y0[l] - 0.5);
+          const double a = most(left[e][l] - border, 0.), b = least(right[e][l] - border, 1.), far = b > a ? 0. : STEEP;
+          const double va = v1 + slope[e][l] * (a - u1), vb = v1 + slope[e][l] * (b - u1);
+          width[e][l] = most(b - a, 0.);
+          low[l] = least(low[l], least(va, vb) + far);
+          high[l] = most(high[l], most(va, vb) - far);
+          below[l] += sign[e][l] * width[e][l];
+          ya[e][l] = va;
+          yb[e][l] = vb;
+        }
+      for (int e = 0; e < 4; ++e)
+        FOR_LANES(l) under[e][l] = above(ya[e][l], yb[e][l], width[e][l], run[e][l], 0.);
+      for (int r = 0; r < rows; ++r) {
+        const double top = (double)(r + 1);
+        double part[4][LANES];
+        for (int e = 0; e < 4; ++e)
+          FOR_LANES(l) {
+            const double beyond = above(ya[e][l], yb[e][l], width[e][l], run[e][l], top);
+            part[e][l] = sign[e][l] * (under[e][l] - beyond);
+            under[e][l] = beyond;
+          }
+        FOR_LANES(l) {
+          const double sum = (part[0][l] + part[2][l]) + (part[1][l] + part[3][l]);
+          double found = fabs(sum) < LITTLE ? (double)NAN : sum;
+          found = low[l] >= top + CLEAR ? below[l] : found;
+          area[r][c][l] = high[l] <= top - 1. - CLEAR ? 0. : found;
+        }
+      }
+    }
+  }
+
+  // Between a side and the height t, of a triangle or a trapezoid; the other one is always larger.
+  DEVICE_MEMBER static double above(double ya, double yb, double width, double run, double t) {
+    const double da = ya - t, db = yb - t, d = most(da, db);
+    const double ha = da + fabs(da), hb = db + fabs(db), h = d + fabs(d);  // twice the heights, or 0
+    return 0.125 * least(h * h * run, 2. * width * (ha + hb));
+  }
+
+  DEVICE_MEMBER static double least(double a, double b) { return a < b ? a : b; }
+  DEVICE_MEMBER static double most(double a, double b) { return a > b ? a : b; }
+
+  // What output pixel (y, x) gets of drop l, whose area there was found to be `measured`.
+  DEVICE_MEMBER float weight(int l, double y, double x, double measured) const {
+    if (isnan(measured)) {
+      double px[4], py[4];
+      for (int k = 0; k < 4; ++k) {
+        px[k] = cx[k][l] - (x - 0.5);
+        py[k] = cy[k][l] - (y - 0.5);
+      }
+      measured = 0.;
+      for (int k = 0; k < 4; ++k) measured += area_under(px[k], py[k], px[(k + 1) & 3], py[(k + 1) & 3]);
+    }
+    return measured == 0. ? 0.f : (float)(measured * w[l]);
   }
 };
 
@@ -142,7 +240,6 @@ struct Point : Drop {
     window = {rounded(x), rounded(x), rounded(y), rounded(y)};
     return true;
   }
-  DEVICE_MEMBER void weigh(float weight) { w = weight; }
   DEVICE_MEMBER float weight(double, double) const { return (float)w; }
 };
 
@@ -159,7 +256,6 @@ struct Turbo : Drop {
     window = {rounded(box.x0), rounded(box.x1), rounded(box.y0), rounded(box.y1)};
     return true;
   }
-  DEVICE_MEMBER void weigh(float weight) { w = weight; }
   DEVICE_MEMBER float weight(double py, double px) const {
     const double right = box.x1 < px + 0.5 ? box.x1 : px + 0.5, left = box.x0 > px - 0.5 ? box.x0 : px - 0.5;
     const double top = box.y1 < py + 0.5 ? box.y1 : py + 0.5, low = box.y0 > py - 0.5 ? box.y0 : py - 0.5;
@@ -192,7 +288,6 @@ struct Gaussian : Drop {
     window = {rounded(x - reach), rounded(x + reach), rounded(y - reach), rounded(y + reach)};
     return true;
   }
-  DEVICE_MEMBER void weigh(float weight) { w = weight; }
   DEVICE_MEMBER float weight(double py, double px) const {
     const double dx = x - px, dy = y - py, r2 = dx * dx + dy * dy;
     return (float)((double)(float)(height * power_of_e(-r2 * steep)) * w);
@@ -212,7 +307,6 @@ struct Lanczos : Drop {
     window = {floor(x - reach) + 1., floor(x + reach), floor(y - reach) + 1., floor(y + reach)};
     return true;
   }
-  DEVICE_MEMBER void weigh(float weight) { w = weight; }
   DEVICE_MEMBER float weight(double py, double px) const {
     const i64 ix = (i64)rounded(fabs((x - px) * fine)), iy = (i64)rounded(fabs((y - py) * fine));
     return ix < entries && iy < entries ? (float)(table[ix] * table[iy] * w) : 0.f;
