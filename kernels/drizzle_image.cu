@@ -121,12 +121,14 @@ struct AtOnce {
     for (int l = 0; l < drops.count; ++l) {
       const bool small = drops.rows(l) && drops.columns(l);
       const double left = drops.x0[l], low = drops.y0[l];
-      const double x0 = left > tile.x0 ? left : tile.x0, x1 = drops.x1[l] < tile.x1 ? drops.x1[l] : tile.x1;
-      const double y0 = low > tile.y0 ? low : tile.y0, y1 = drops.y1[l] < tile.y1 ? drops.y1[l] : tile.y1;
-      for (double y = y0; y <= y1; y += 1.)
-        for (double x = x0; x <= x1; x += 1.) {
-          const double area = small ? drops.area[(int)(y - low)][(int)(x - left)][l] : (double)NAN;
-          mosaic.add((i64)y * nx + (i64)x, from[l], drops.weight(l, y, x, area));
+      const i64 x0 = (i64)(left > tile.x0 ? left : tile.x0), x1 = (i64)(drops.x1[l] < tile.x1 ? drops.x1[l] : tile.x1);
+      const i64 y0 = (i64)(low > tile.y0 ? low : tile.y0), y1 = (i64)(drops.y1[l] < tile.y1 ? drops.y1[l] : tile.y1);
+      const float *own = &drops.weight[0][0][l], *row = own + (y0 - (i64)low) * Squares::MOST * LANES - (i64)left * LANES;
+      for (i64 y = y0; y <= y1; ++y, row += Squares::MOST * LANES)
+        for (i64 x = x0; x <= x1; ++x) {
+          float w = small ? row[x * LANES] : NAN;
+          if (isnan(w)) w = drops.exact(l, (double)y, (double)x);
+          mosaic.add(y * nx + x, from[l], w);
         }
     }
     drops.count = 0;

@@ -93,7 +93,7 @@ struct Squares {
   double w[LANES], x0[LANES], x1[LANES], y0[LANES], y1[LANES];  // weights by area, windows
   double left[4][LANES], right[4][LANES];  // of the sides
   double slope[4][LANES], run[4][LANES], sign[4][LANES];  // dy / dx; |dx / dy|; of dx
-  double area[MOST][MOST][LANES];
+  float weight[MOST][MOST][LANES];  // what the output pixels get
 
   DEVICE_MEMBER explicit Squares(double half) : half(half), count(0) {}
 
@@ -166,7 +166,7 @@ struct Squares {
   DEVICE_MEMBER int columns(int l) const { return (int)side(x1[l] - x0[l]); }
   DEVICE_MEMBER static double side(double length) { return length < (double)MOST ? length + 1. : 0.; }
 
-  // The areas in the first rows and columns of the windows; NaN where area_under is to be asked.
+  // What the first rows and columns of the windows get; NaN where exact() is to be asked.
   DEVICE_MEMBER void measure(int rows, int columns) {
     for (int c = 0; c < columns; ++c) {
       double width[4][LANES], ya[4][LANES], yb[4][LANES], under[4][LANES], low[LANES], high[LANES], below[LANES];
@@ -202,7 +202,8 @@ struct Squares {
           const double sum = (part[0][l] + part[2][l]) + (part[1][l] + part[3][l]);
           double found = fabs(sum) < LITTLE ? (double)NAN : sum;
           found = low[l] >= top + CLEAR ? below[l] : found;
-          area[r][c][l] = high[l] <= top - 1. - CLEAR ? 0. : found;
+          found = high[l] <= top - 1. - CLEAR ? 0. : found;
+          weight[r][c][l] = (float)(found == 0. ? 0. : found * w[l]);
         }
       }
     }
@@ -218,18 +219,15 @@ struct Squares {
   DEVICE_MEMBER static double least(double a, double b) { return a < b ? a : b; }
   DEVICE_MEMBER static double most(double a, double b) { return a > b ? a : b; }
 
-  // What output pixel (y, x) gets of drop l, whose area there was found to be `measured`.
-  DEVICE_MEMBER float weight(int l, double y, double x, double measured) const {
-    if (isnan(measured)) {
-      double px[4], py[4];
-      for (int k = 0; k < 4; ++k) {
-        px[k] = cx[k][l] - (x - 0.5);
-        py[k] = cy[k][l] - (y - 0.5);
-      }
-      measured = 0.;
-      for (int k = 0; k < 4; ++k) measured += area_under(px[k], py[k], px[(k + 1) & 3], py[(k + 1) & 3]);
+  // What output pixel (y, x) gets of drop l.
+  DEVICE_MEMBER float exact(int l, double y, double x) const {
+    double px[4], py[4], area = 0.;
+    for (int k = 0; k < 4; ++k) {
+      px[k] = cx[k][l] - (x - 0.5);
+      py[k] = cy[k][l] - (y - 0.5);
     }
-    return measured == 0. ? 0.f : (float)(measured * w[l]);
+    for (int k = 0; k < 4; ++k) area += area_under(px[k], py[k], px[(k + 1) & 3], py[(k + 1) & 3]);
+    return area == 0. ? 0.f : (float)(area * w[l]);
   }
 };
 
