@@ -9,6 +9,8 @@ from math import ceil, pi, sin
 
 import numpy as np
 
+from gpucal.drizzle.squares import corners, shared_area
+
 SHAPES = {"square": 0, "gaussian": 1, "point": 2, "turbo": 3, "lanczos2": 4, "lanczos3": 4}
 FWHM = 2.3548  # of a Gaussian, standard deviations
 SPACING = 0.003  # of the table of a Lanczos function, input pixels
@@ -90,8 +92,7 @@ class Drops:
     def weights(self, which, py, px, w):
         """Return what output pixels (py, px) get of the drops that a mask selects; w: the drops' own weights."""
         if self.shape == SHAPES["square"]:
-            cx, cy = self.cx[:, which] - (px - 0.5), self.cy[:, which] - (py - 0.5)
-            area = sum(area_under(cx[k], cy[k], cx[(k + 1) % 4], cy[(k + 1) % 4]) for k in range(4))
+            area = shared_area(self.cx[:, which], self.cy[:, which], py, px, [side[which] for side in self.window])
             return np.where(area == 0, 0, area * w).astype("f4")
         if self.shape == SHAPES["point"]:
             return w.astype("f4")
@@ -109,57 +110,6 @@ class Drops:
         within = (ix < len(self.table)) & (iy < len(self.table))
         product = self.table[np.where(within, ix, 0)] * self.table[np.where(within, iy, 0)]
         return np.where(within, product * w, 0).astype("f4")
-
-
-def corners(centre, half):
-    """Return one coordinate of the corners of all pixels, (4, ny, nx): (-, +), (+, +), (+, -), (-, -)."""
-    (ny, nx), h = centre.shape, half
-    y, x = np.indices((ny, nx))
-    result = np.array([_bilinear(centre, y + dy, x + dx) for dx, dy in ((-h, h), (h, h), (h, -h), (-h, -h))])
-    if ny < 4 or nx < 4:
-        return result
-    share = np.array([h, 1 - h, h])
-    share = share[:, None] * share  # of the pixel itself, its neighbours, and those across
-    share[1, [0, 2]] = share[[0, 2], 1] = (1 - h) * h
-    part = [[centre[1 + j : ny - 2 + j, 1 + i : nx - 2 + i] * share[j + 1, i + 1] for i in (-1, 0, 1)] for j in (-1, 0, 1)]
-    for corner, (j, i) in zip(result, ((1, 0), (1, 1), (0, 1), (0, 0)), strict=True):
-        corner[1 : ny - 2, 1 : nx - 2] = part[j][i] + part[j][i + 1] + part[j + 1][i] + part[j + 1][i + 1]
-    return result
-
-
-def _bilinear(centre, y, x):
-    ny, nx = centre.shape
-    i, j = (np.clip(np.trunc(p), 0, n - 2).astype("i8") for p, n in ((x, nx), (y, ny)))
-    a, b = x - i, y - j
-    a1, b1 = 1 - a, 1 - b
-    return (
-        centre[j, i] * a1 * b1 + centre[j, i + 1] * a * b1 + centre[j + 1, i] * a1 * b + centre[j + 1, i + 1] * a * b
-    )
-
-
-def area_under(x1, y1, x2, y2):
-    """Return the area under lines within the unit square, negative where they run to the left."""
-    dx, dy = x2 - x1, y2 - y1
-    right = dx > 0
-    sign = np.where(right, 1.0, -1.0)
-    a, b = np.where(right, x1, x2), np.where(right, x2, x1)
-    nothing = (dx == 0) | (a >= 1) | (b <= 0)
-    a, b = np.where(a > 0, a, 0.0), np.where(b < 1, b, 1.0)
-    slope = dy / dx
-    ya, yb = y1 + slope * (a - x1), y1 + slope * (b - x1)
-    nothing |= (ya <= 0) & (yb <= 0)
-    above = (ya >= 1) & (yb >= 1)
-    whole = sign * (b - a)
-    det = x1 * y2 - y1 * x2
-    a, ya = np.where(ya < 0, det / dy, a), np.where(ya < 0, 0.0, ya)
-    b, yb = np.where(yb < 0, det / dy, b), np.where(yb < 0, 0.0, yb)
-    within = sign * 0.5 * (b - a) * (yb + ya)
-    top = (dx + det) / dy  # where the line leaves the square
-    rising = sign * (0.5 * (top - a) * (1 + ya) + b - top)
-    falling = sign * (0.5 * (b - top) * (1 + yb) + top - a)
-    return np.select(
-        [nothing, above, (ya <= 1) & (yb <= 1), ya <= 1], [np.zeros_like(dx), whole, within, rising], falling
-    )
 
 
 def power_of_e(a):
