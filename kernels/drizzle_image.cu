@@ -79,7 +79,8 @@ struct Input {
 };
 
 DEVICE bool reaches(const double* box, const Window& w) {
-  return box[0] - box[4] <= w.x1 + 1. && box[1] + box[4] >= w.x0 - 1. && box[2] - box[5] <= w.y1 + 1. && box[3] + box[5] >= w.y0 - 1.;
+  const bool in_x = box[0] - box[4] <= w.x1 + 1. && box[1] + box[4] >= w.x0 - 1.;
+  return in_x && box[2] - box[5] <= w.y1 + 1. && box[3] + box[5] >= w.y0 - 1.;
 }
 
 // Drops one by one: each with its weight to the pixels of its window.
@@ -90,8 +91,9 @@ struct OneByOne {
   DEVICE_MEMBER void take(const Input& input, i64 j, i64 i, float w, const Window& tile, i64 nx, const Mosaic& mosaic) {
     if (drop.place(input.map, j, i)) {
       drop.w = (double)w;
-      const double x0 = drop.window.x0 > tile.x0 ? drop.window.x0 : tile.x0, x1 = drop.window.x1 < tile.x1 ? drop.window.x1 : tile.x1;
-      const double y0 = drop.window.y0 > tile.y0 ? drop.window.y0 : tile.y0, y1 = drop.window.y1 < tile.y1 ? drop.window.y1 : tile.y1;
+      const Window& own = drop.window;
+      const double x0 = own.x0 > tile.x0 ? own.x0 : tile.x0, x1 = own.x1 < tile.x1 ? own.x1 : tile.x1;
+      const double y0 = own.y0 > tile.y0 ? own.y0 : tile.y0, y1 = own.y1 < tile.y1 ? own.y1 : tile.y1;
       for (double y = y0; y <= y1; y += 1.)
         for (double x = x0; x <= x1; x += 1.) mosaic.add((i64)y * nx + (i64)x, j * input.map.nx + i, drop.weight(y, x));
     }

@@ -2,8 +2,7 @@
 //
 // The drizzle package takes those input pixels that lie within the corners found here, so they are found its way: a box that
 // starts as the section of the image in use is cut, in both directions at once, to 0.618 of its size, towards that one of
-// four points within whose image is nearest to the point sought. That is a golden-section search, which is exact for
-// one dimension; a map that turns or shears much can lead it astray (see the table of faults in docs/parity.md).
+// four points within whose image is nearest to the point sought: a golden-section search, in two dimensions.
 // Twin: gpucal/drizzle/section.py
 #include "drops.cuh"
 

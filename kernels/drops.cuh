@@ -103,8 +103,9 @@ struct Squares {
     double x[4], y[4];
     if (i > 0 && i < map.nx - 2 && j > 0 && j < map.ny - 2) {
       const double *p = map.centre(j - 1, i - 1), *q = map.centre(j, i - 1), *r = map.centre(j + 1, i - 1);
-      corners(p[0] * out, p[2] * side, p[4] * out, q[0] * side, q[2] * in, q[4] * side, r[0] * out, r[2] * side, r[4] * out, x);
-      corners(p[1] * out, p[3] * side, p[5] * out, q[1] * side, q[3] * in, q[5] * side, r[1] * out, r[3] * side, r[5] * out, y);
+      for (int axis = 0; axis < 2; ++axis, ++p, ++q, ++r)
+        corners(p[0] * out, p[2] * side, p[4] * out, q[0] * side, q[2] * in, q[4] * side,
+                r[0] * out, r[2] * side, r[4] * out, axis ? y : x);
     } else {
       const double left = (double)i - h, right = (double)i + h, low = (double)j - h, high = (double)j + h;
       map.point(left, high, x, y);

@@ -4,7 +4,7 @@ from math import sqrt
 
 import numpy as np
 
-from gpucal.device import array_module, to_host
+from gpucal.device import to_host
 from gpucal.drizzle.adding import drizzle_boxes, drizzle_image
 from gpucal.drizzle.polygon import centroid
 from gpucal.drizzle.section import row_limits
@@ -23,8 +23,9 @@ class Mosaic:
     "turbo", "gaussian", "lanczos2" or "lanczos3"; only the first three conserve flux. pixfrac: the side of a drop, in
     input pixels, over 0 to 1; Lanczos functions know none. fill: the value of pixels without weight. xp: numpy or cupy.
 
-    image: (planes, ny, nx) float32. weight: (ny, nx) float32. context: (n, ny, nx) int32, bit k of plane p: image 32 p + k
-    has positive weight here. variance: (nvariances, ny, nx) float32, of the mean. flags: (ny, nx) uint32, of all that came in.
+    image: (planes, ny, nx) float32. weight: (ny, nx) float32. context: (n, ny, nx) int32, bit k of plane p: image
+    32 p + k has positive weight here. variance: (nvariances, ny, nx) float32, of the mean. flags: (ny, nx) uint32, of
+    all that came in.
     Source: Fruchter and Hook 2002 (PASP 114, 144).
     """
 
@@ -48,13 +49,14 @@ class Mosaic:
     ):  # fmt: skip
         """Add an image; return the means over this image alone of its errors, (nerrors, ny, nx) float32, or None.
 
-        data: (planes, ny, nx) or (ny, nx) float32. pixmap: (ny, nx, 2) float64, x and y on the output of the centre of each
-        input pixel; NaN: none. weights: (ny, nx) float32, 1 if None. errors: (nerrors, ny, nx) float32, drizzled with the same
-        weights, but not added to the mosaic: what the official resample step makes its variances of. variances: (nvariances, ny,
-        nx) float32, added with squared weights. dq: (ny, nx) uint32. exptime: s. in_units: "cps", or "counts" to be
-        divided by exptime. iscale: a factor for the data, and, squared, for the variances. pixel_scale_ratio: the side of an
-        output pixel in input pixels, which scales all kernels but square and point; None: from the map. wht_scale: a factor for
-        the weights. section: (x0, x1, y0, y1), the input pixels to use, both ends included.
+        data: (planes, ny, nx) or (ny, nx) float32. pixmap: (ny, nx, 2) float64, x and y on the output of the centre
+        of each input pixel; NaN: none. weights: (ny, nx) float32, 1 if None. errors: (nerrors, ny, nx) float32,
+        drizzled with the same weights, but not added to the mosaic: what the official resample step makes its
+        variances of. variances: (nvariances, ny, nx) float32, added with squared weights. dq: (ny, nx) uint32.
+        exptime: s. in_units: "cps", or "counts" to be divided by exptime. iscale: a factor for the data and the
+        errors, and, squared, for the variances. pixel_scale_ratio: the side of an output pixel in input pixels,
+        which scales all kernels but square and point; None: from the map. wht_scale: a factor for the weights.
+        section: (x0, x1, y0, y1), the input pixels to use, both ends included.
         Raises InputError where the map knows no places, ValueError for parameters and arrays that do not fit.
         """
         _positive(exptime=exptime, iscale=iscale, wht_scale=wht_scale)
@@ -62,7 +64,9 @@ class Mosaic:
             raise ValueError(f"in_units={in_units} is neither cps nor counts")
         data = data.reshape(-1, *data.shape[-2:])
         if data.shape[-2:] != pixmap.shape[:2] or len(data) != len(self.image):
-            raise ValueError(f"data has shape {data.shape}, the map {pixmap.shape}, the mosaic {len(self.image)} planes")
+            raise ValueError(
+                f"data has shape {data.shape}, the map {pixmap.shape}, the mosaic {len(self.image)} planes"
+            )
         if len(self.variance) and variances is None:
             raise ValueError("the mosaic has variances, but the image has none")
         ny, nx = data.shape[-2:]
@@ -92,9 +96,9 @@ class Mosaic:
         drizzle_boxes(pixmap, limits, boxes, block=BLOCK, steps=2 * shape.half, reach=shape.reach)
         tile = TILE["cupy" if xp is not np else "numpy"]
         drizzle_image(
-            pixmap, limits, boxes, xp.asarray(shape.table) if shape.table else None, image=self.image, weight=self.weight,
-            variance=self.variance if len(self.variance) else None, flags=self.flags, block=BLOCK, tile=tile,
-            ntiles=np.prod([-(-n // tile) for n in self.weight.shape]), shape=shape.shape, half=shape.half,
+            pixmap, limits, boxes, xp.asarray(shape.table) if shape.table else None, image=self.image,
+            weight=self.weight, variance=self.variance if len(self.variance) else None, flags=self.flags, block=BLOCK,
+            tile=tile, ntiles=np.prod([-(-n // tile) for n in self.weight.shape]), shape=shape.shape, half=shape.half,
             reach=shape.reach, fine=shape.fine, height=shape.height, bit=self._bit(), fill=self.fill, **arrays,
         )  # fmt: skip
 
@@ -110,9 +114,9 @@ class Mosaic:
 
 
 def scale_ratio(pixmap, polygon):
-    """Return the side of an output pixel in input pixels, where the drizzle package believes the polygon's centre to be.
+    """Return the pixel scale ratio as the drizzle package estimates it; see the table of faults in docs/parity.md.
 
-    Its sign is wrong there, so it is the first pixel. Raises InputError if the map knows no place there.
+    Raises InputError if the map knows no place there.
     """
     centre = centroid(polygon)
     if centre is not None:

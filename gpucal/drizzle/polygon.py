@@ -50,7 +50,7 @@ def centroid(polygon):
 
 
 class Scan:
-    """The pixels within a polygon, row by row upwards: those that lie between its left and its right edges as a whole."""
+    """The pixels within a polygon, row by row upwards: those that lie as a whole between its left and right edges."""
 
     def __init__(self, polygon, section, tolerance):
         self.x0, self.x1, _, self.y1 = section
@@ -116,8 +116,14 @@ def _sides(polygon):
     other = before if y[before] > y[after] else after
     if y[other] >= y[right_high] * (1 - copysign(NEAR, y[right_high])):
         left_high, right_high = (right_high, other) if x[other] > x[right_high] else (other, right_high)
-    left = [Edge(polygon[(left_low - k) % n], polygon[(left_low - k - 1) % n], -1) for k in range((left_low - left_high) % n)]
-    right = [Edge(polygon[(right_low + k) % n], polygon[(right_low + k + 1) % n], 1) for k in range((right_high - right_low) % n)]
+    left = [
+        Edge(polygon[(left_low - k) % n], polygon[(left_low - k - 1) % n], -1)
+        for k in range((left_low - left_high) % n)
+    ]
+    right = [
+        Edge(polygon[(right_low + k) % n], polygon[(right_low + k + 1) % n], 1)
+        for k in range((right_high - right_low) % n)
+    ]
     return left, right
 
 

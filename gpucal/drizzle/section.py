@@ -39,8 +39,7 @@ def row_limits(pixmap, section, out_shape):
 def shrink(pixmap, section):
     """Return the section without the columns and rows at its border for which the map knows no place at all."""
     x0, x1, y0, y1 = section
-    xp, (ny, nx) = array_module(pixmap), pixmap.shape[:2]
-    ends = xp.empty((ny, 2), "i4")
+    ends = array_module(pixmap).empty((len(pixmap), 2), "i4")
     drizzle_valid(pixmap, ends, x0=x0, x1=x1)
     first, last = to_host(ends).T
     rows = np.flatnonzero(last[y0 : y1 + 1] >= 0) + y0

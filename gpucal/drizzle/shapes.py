@@ -39,7 +39,9 @@ def shape_of(kernel, pixfrac, ratio):
         return Shape(SHAPES[kernel], reach=pixfrac / ratio / 2, height=area * ratio * ratio)
     if kernel == "gaussian":
         steep = FWHM * FWHM * (ratio * ratio) * (1 / (pixfrac * pixfrac)) / 2
-        return Shape(SHAPES[kernel], reach=max(2.5 * pixfrac / FWHM / ratio, 1.2 / ratio), fine=steep, height=steep / pi)
+        return Shape(
+            SHAPES[kernel], reach=max(2.5 * pixfrac / FWHM / ratio, 1.2 / ratio), fine=steep, height=steep / pi
+        )
     if kernel == "point":
         return Shape(SHAPES[kernel])
     order = int(kernel[-1])

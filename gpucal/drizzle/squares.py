@@ -1,4 +1,4 @@
-"""Pixels' own shapes, mapped corner by corner, and the area they share with output pixels: Squares in kernels/drops.cuh."""
+"""Pixels mapped corner by corner, and the area they share with output pixels: Squares in kernels/drops.cuh."""
 
 import numpy as np
 
@@ -18,7 +18,9 @@ def corners(centre, half):
     share = np.array([h, 1 - h, h])
     share = share[:, None] * share  # of the pixel itself, its neighbours, and those across
     share[1, [0, 2]] = share[[0, 2], 1] = (1 - h) * h
-    part = [[centre[1 + j : ny - 2 + j, 1 + i : nx - 2 + i] * share[j + 1, i + 1] for i in (-1, 0, 1)] for j in (-1, 0, 1)]
+    part = [
+        [centre[1 + j : ny - 2 + j, 1 + i : nx - 2 + i] * share[j + 1, i + 1] for i in (-1, 0, 1)] for j in (-1, 0, 1)
+    ]
     for corner, (j, i) in zip(result, ((1, 0), (1, 1), (0, 1), (0, 0)), strict=True):
         corner[1 : ny - 2, 1 : nx - 2] = part[j][i] + part[j][i + 1] + part[j + 1][i] + part[j + 1][i + 1]
     return result
@@ -29,13 +31,11 @@ def _bilinear(centre, y, x):
     i, j = (np.clip(np.trunc(p), 0, n - 2).astype("i8") for p, n in ((x, nx), (y, ny)))
     a, b = x - i, y - j
     a1, b1 = 1 - a, 1 - b
-    return (
-        centre[j, i] * a1 * b1 + centre[j, i + 1] * a * b1 + centre[j + 1, i] * a1 * b + centre[j + 1, i + 1] * a * b
-    )
+    return centre[j, i] * a1 * b1 + centre[j, i + 1] * a * b1 + centre[j + 1, i] * a1 * b + centre[j + 1, i + 1] * a * b
 
 
 def shared_area(cx, cy, py, px, window):
-    """Return the areas that drops share with an output pixel of each's window; corners: (4, n), window: x0, x1, y0, y1."""
+    """Return the areas drops share with an output pixel of each's window; corners: (4, n); window: x0, x1, y0, y1."""
     x0, x1, y0, y1 = window
     found = _measured(cx, cy, px - 0.5, y0 - 0.5, py - y0)
     asked = np.isnan(found) | (x1 - x0 >= MOST) | (y1 - y0 >= MOST)
@@ -45,7 +45,7 @@ def shared_area(cx, cy, py, px, window):
 
 
 def _measured(cx, cy, border, base, t):
-    """The areas, some 1e-16 off, in the column that begins at border, from t to t + 1 above base; NaN if next to nothing."""
+    """The areas, 1e-16 off, in the column that begins at border, from t to t + 1 above base; NaN if next to nothing."""
     next_x, next_y = np.roll(cx, -1, axis=0), np.roll(cy, -1, axis=0)
     dx, dy = next_x - cx, next_y - cy
     slope, run = np.where(dx == 0, 0.0, dy / dx), np.where(dy == 0, STEEP, np.abs(dx / dy))

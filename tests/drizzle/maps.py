@@ -10,9 +10,14 @@ def affine(shape, matrix, offset=(0, 0)):
 
 
 def random(rng, holes=0.0):
-    """Return a map with rotation, scale, shear, flips and some distortion, and the shape of an output it half covers."""
+    """Return a map with rotation, scale, shear, flips and distortion, and the shape of an output it half covers."""
     ny, nx = rng.integers(5, 60, 2)
-    turn, scale, shear, flip = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 2.2), rng.uniform(-0.4, 0.4), rng.choice([-1, 1])
+    turn, scale, shear, flip = (
+        rng.uniform(0, 2 * np.pi),
+        rng.uniform(0.5, 2.2),
+        rng.uniform(-0.4, 0.4),
+        rng.choice([-1, 1]),
+    )
     if rng.random() < 0.3:
         turn *= 0.002
     matrix = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ [[1, shear], [0, flip]]

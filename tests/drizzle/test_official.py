@@ -9,7 +9,9 @@ from gpucal.drizzle.shapes import SHAPES
 from gpucal.errors import InputError
 from tests.drizzle import maps
 
-resample = pytest.importorskip("drizzle.resample", reason="the drizzle package is not installed: pip install 'gpucal[parity]'")
+resample = pytest.importorskip(
+    "drizzle.resample", reason="the drizzle package is not installed: pip install 'gpucal[parity]'"
+)
 pytestmark = [
     pytest.mark.parity,
     pytest.mark.filterwarnings("ignore:Kernel .* is not a flux-conserving kernel"),
