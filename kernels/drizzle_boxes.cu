@@ -11,11 +11,11 @@ KERNEL drizzle_boxes(
     const int*    __restrict__ limits,  // (ny, two)  first input pixel of a row in use, and the one after the last
     double*       __restrict__ boxes,   // (nby, nbx, six)  x0, x1, y0, y1; how far drops reach in x and y
     const i64 ny, const i64 nx, const int xy, const int two, const i64 nby, const i64 nbx, const int six,
-    const int block, const double steps, const double reach)
+    const int side, const double steps, const double reach)
 {
   FOR_EACH(b, nby * nbx) {
-    const i64 j0 = b / nbx * block, i0 = b % nbx * block;
-    const i64 j1 = j0 + block < ny ? j0 + block : ny, i1 = i0 + block < nx ? i0 + block : nx;
+    const i64 j0 = b / nbx * side, i0 = b % nbx * side;
+    const i64 j1 = j0 + side < ny ? j0 + side : ny, i1 = i0 + side < nx ? i0 + side : nx;
     double x0 = INFINITY, x1 = -INFINITY, y0 = INFINITY, y1 = -INFINITY, right_x = 0, right_y = 0, up_x = 0, up_y = 0;
     for (i64 j = j0; j < j1; ++j) {
       const i64 first = limits[2 * j] > i0 ? limits[2 * j] : i0, end = limits[2 * j + 1] < i1 ? limits[2 * j + 1] : i1;

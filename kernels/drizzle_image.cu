@@ -190,7 +190,7 @@ KERNEL drizzle_image(
     float*        __restrict__ alone_weight,  // (nyout, nxout) or null
     const i64 ny, const i64 nx, const int xy, const int two, const i64 nby, const i64 nbx, const int six, const i64 entries,
     const i64 nplanes, const i64 nsquares, const i64 nalone, const i64 nyout, const i64 nxout,
-    const int block, const int tile, const i64 ntiles, const int shape,
+    const int side, const int tile, const i64 ntiles, const int shape,
     const double half, const double reach, const double fine, const double height,
     const int bit, const float scale, const float weight_scale, const float fill)
 {
@@ -199,7 +199,7 @@ KERNEL drizzle_image(
     const i64 y0 = across ? t / across * tile : 0, x0 = across ? t % across * tile : 0;
     const i64 y1 = y0 + tile < nyout ? y0 + tile : nyout, x1 = x0 + tile < nxout ? x0 + tile : nxout;
     const Window own = {(double)x0, (double)(x1 - 1), (double)y0, (double)(y1 - 1)};
-    const Input input = {{pixmap, ny, nx}, weights, limits, boxes, nby, nbx, block, weight_scale};
+    const Input input = {{pixmap, ny, nx}, weights, limits, boxes, nby, nbx, side, weight_scale};
     const Mosaic mosaic = {
       {data, image, weight, nplanes, npix, nout}, {errors, alone, alone_weight, alone ? nalone : 0, npix, nout},
       variances, variance, variance ? nsquares : 0, dq, dq ? flags : 0, context, bit, scale,

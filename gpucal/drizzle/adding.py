@@ -7,7 +7,7 @@ from gpucal.kernel import kernel
 
 
 @kernel
-def drizzle_boxes(pixmap, limits, boxes, block, steps, reach):
+def drizzle_boxes(pixmap, limits, boxes, side, steps, reach):
     """Write the boxes of the blocks of input pixels: x0, x1, y0, y1 of the centres; how far drops reach beyond them."""
     ny, nx = pixmap.shape[:2]
     x = np.arange(nx)
@@ -15,8 +15,8 @@ def drizzle_boxes(pixmap, limits, boxes, block, steps, reach):
     places = np.where(used[..., None], pixmap, np.nan)
     right, up = (np.abs(np.diff(pixmap, axis=axis, append=np.nan)) for axis in (1, 0))
     for by, bx in np.ndindex(*boxes.shape[:2]):
-        own = places[by * block : (by + 1) * block, bx * block : (bx + 1) * block].reshape(-1, 2)
-        ring = slice(max(by * block - 1, 0), (by + 1) * block + 1), slice(max(bx * block - 1, 0), (bx + 1) * block + 1)
+        own = places[by * side : (by + 1) * side, bx * side : (bx + 1) * side].reshape(-1, 2)
+        ring = slice(max(by * side - 1, 0), (by + 1) * side + 1), slice(max(bx * side - 1, 0), (bx + 1) * side + 1)
         box = boxes[by, bx]
         box[0:4:2], box[1:4:2] = (
             np.fmin.reduce(own, axis=0, initial=np.inf),
@@ -31,9 +31,9 @@ def drizzle_boxes(pixmap, limits, boxes, block, steps, reach):
 @kernel
 def drizzle_image(
     pixmap, limits, boxes, table, weights, data, variances, errors, dq, image, weight, context, variance, flags, alone,
-    alone_weight, block, tile, ntiles, shape, half, reach, fine, height, bit, scale, weight_scale, fill,
+    alone_weight, side, tile, ntiles, shape, half, reach, fine, height, bit, scale, weight_scale, fill,
 ):  # fmt: skip
-    """Add an image to a mosaic, the input pixels in their order. The index (boxes, block, tile) is not needed here."""
+    """Add an image to a mosaic, the input pixels in their order. The index (boxes, side, tile) is not needed here."""
     scale, weight_scale = np.float32(scale), np.float32(weight_scale)
     with np.errstate(all="ignore"):
         for to, source, w in _rounds(

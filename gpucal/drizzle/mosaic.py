@@ -93,11 +93,11 @@ class Mosaic:
     def _add(self, pixmap, limits, shape, **arrays):
         xp, (ny, nx) = self.xp, pixmap.shape[:2]
         boxes = xp.empty((-(-ny // BLOCK), -(-nx // BLOCK), 6))
-        drizzle_boxes(pixmap, limits, boxes, block=BLOCK, steps=2 * shape.half, reach=shape.reach)
+        drizzle_boxes(pixmap, limits, boxes, side=BLOCK, steps=2 * shape.half, reach=shape.reach)
         tile = TILE["cupy" if xp is not np else "numpy"]
         drizzle_image(
             pixmap, limits, boxes, xp.asarray(shape.table) if shape.table else None, image=self.image,
-            weight=self.weight, variance=self.variance if len(self.variance) else None, flags=self.flags, block=BLOCK,
+            weight=self.weight, variance=self.variance if len(self.variance) else None, flags=self.flags, side=BLOCK,
             tile=tile, ntiles=np.prod([-(-n // tile) for n in self.weight.shape]), shape=shape.shape, half=shape.half,
             reach=shape.reach, fine=shape.fine, height=shape.height, bit=self._bit(), fill=self.fill, **arrays,
         )  # fmt: skip
