@@ -9,6 +9,8 @@ from astropy.io import fits
 from gpucal import device as devices
 from gpucal import irs2, sirs, steps
 from gpucal.dq import BITS
+from gpucal.drizzle import Mosaic
+from gpucal.drizzle.shapes import SHAPES
 from gpucal.flicker.fourier import full_frame_noise
 from gpucal.irs2 import bad_samples, correction
 from gpucal.irs2.weights import weights
@@ -17,6 +19,7 @@ from gpucal.model import open as open_model
 from gpucal.model import pack, read
 from gpucal.reference import References
 from tests import fake_cupy
+from tests.drizzle import maps
 from tests.fake_cupy import cupy
 
 
@@ -365,10 +368,28 @@ def test_sirs_on_the_device_gives_the_hosts_bits(stand_in, rng):
     np.testing.assert_array_equal(signals.get(), sirs.side_signals(values, kernels, 4.0))
 
 
+def drizzled(device, kernel="square"):
+    """Drizzle two images on the device: the mosaic's arrays, and the mean error of the second."""
+    rng = np.random.default_rng(7)
+    pixmap, shape = maps.random(rng, holes=0.02)
+    planes = device.upload(rng.normal(size=(2, *pixmap.shape[:2])).astype("f4"))
+    mosaic = Mosaic(shape, kernel, 0.9, variances=2, xp=device.xp)
+    for shift in (0, 0.37):
+        errors = mosaic.add(planes[0], device.upload(pixmap + shift), errors=planes, variances=planes)
+    return mosaic.image, mosaic.weight, mosaic.context, mosaic.variance, errors
+
+
+@pytest.mark.parametrize("kernel", SHAPES)
+def test_drizzling_on_the_device_gives_the_hosts_bits(stand_in, kernel):
+    for mine, theirs in zip(drizzled(stand_in, kernel), drizzled(devices.choose("host"), kernel), strict=True):
+        np.testing.assert_array_equal(mine.get(), theirs)
+
+
 def test_every_kernel_runs_on_the_device(stand_in, calibrate, correct_irs2, write_uncal):
     for name in CASES:
         calibrate(name, stand_in)
     correct_irs2(stand_in)
+    drizzled(stand_in)
     read(write_uncal()).unpack(stand_in)
     assert set(KERNELS) - set(fake_cupy.launched) == set()
 

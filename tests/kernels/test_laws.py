@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
+import gpucal.drizzle  # noqa: F401  binds its kernels
 from gpucal import compiler, differences, slopes
 from gpucal.device import Device
 from gpucal.kernel import KERNELS

@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 
+import gpucal.drizzle
 import gpucal.steps  # noqa: F401  binds the kernels
 from gpucal.compiler import NVRTC_FLAGS
 from gpucal.kernel import KERNELS
