@@ -270,9 +270,10 @@ def test_arrays_are_lent_and_not_copied(one):
 
     rate = model.open(one.rate, choose("numpy"))
     tree = lend(rate)
-    assert all(np.shares_memory(getattr(tree, name), getattr(rate, name)) for name in rate.arrays)
+    names = [name for name in rate.arrays if getattr(rate, name) is not None]
+    assert all(np.shares_memory(getattr(tree, name), getattr(rate, name)) for name in names)
     back = adopt(tree, one.rate, choose("numpy"))
-    assert all(np.shares_memory(getattr(back, name), getattr(rate, name)) for name in rate.arrays)
+    assert all(np.shares_memory(getattr(back, name), getattr(rate, name)) for name in names)
     assert not tree.hasattr("data")
 
 
