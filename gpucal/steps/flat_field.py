@@ -105,12 +105,15 @@ def _usable(flat, rates):
 
 def _as_used(flat, rates):
     """The flat as a product: one of the exposure's size as it was used, a larger one as it is in its file."""
-    from stdatamodels.jwst.datamodels import FlatModel
+    from stdatamodels.dynamicdq import dynamic_mask
+    from stdatamodels.jwst.datamodels import FlatModel, dqflags
 
     tree = FlatModel(str(flat.path))
     if tree.data.shape == rates.data.shape[-2:]:
         response, _, flags = _usable(flat, rates)
         tree.data, tree.dq = to_host(response).copy(), to_host(flags).copy()
+    if tree.hasattr("dq_def"):  # the bits are stored in the file's own order
+        tree.dq = dynamic_mask(tree, dqflags.pixel, inv=True)
     return Opaque(tree, rates.source, "interpolatedflat")
 
 

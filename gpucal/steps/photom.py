@@ -18,7 +18,7 @@ MJSR_TO_UJA2 = 23.50443053909789  # MJy/sr in microjansky per square arcsecond
 
 @dataclass(frozen=True)
 class Photom(OnEach, Step):
-    """Multiply by the MJy/sr of one DN/s, by filter and date; attach the relative areas of pixels, which are not applied.
+    """Multiply by the MJy/sr of one DN/s, by filter and date; attach the pixels' areas, which are not applied.
 
     For images and their time series. Where the table of sensitivity has no row for the exposure, it keeps its rates.
     """

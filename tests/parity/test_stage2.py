@@ -66,8 +66,15 @@ def write_rates(path, configuration, shape, random):
     model.data = random.normal(3, 2, shape).astype("f4")
     model.err = random.uniform(0.1, 1, shape).astype("f4")
     model.var_poisson, model.var_rnoise = (random.uniform(0.01, 1, shape).astype("f4") for _ in "pr")
-    model.dq = random.choice(np.array([0, 4, PIXEL.DO_NOT_USE, PIXEL.SATURATED], "u4"), shape, p=[0.9, 0.05, 0.03, 0.02])
-    for array, bad in ((model.data, np.nan), (model.var_poisson, -2), (model.var_rnoise, np.nan), (model.var_poisson, 0)):
+    model.dq = random.choice(
+        np.array([0, 4, PIXEL.DO_NOT_USE, PIXEL.SATURATED], "u4"), shape, p=[0.9, 0.05, 0.03, 0.02]
+    )
+    for array, bad in (
+        (model.data, np.nan),
+        (model.var_poisson, -2),
+        (model.var_rnoise, np.nan),
+        (model.var_poisson, 0),
+    ):
         array[random.random(shape) < 0.01] = bad
     model.int_times = raw.int_times
     model.save(str(path))
