@@ -126,7 +126,7 @@ def recording(lines):
 
 
 def _references(tree, references):
-    used = {}
+    used: dict[str, dict] = {}
     if not hasattr(tree.meta, "ref_file"):  # a reference itself, as a product
         return used
     for reftype, node in (tree.meta.ref_file.instance or {}).items():

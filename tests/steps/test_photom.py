@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from astropy.io import fits
 
 from gpucal.device import to_host
 from gpucal.dq import PIXEL
@@ -11,11 +10,9 @@ from gpucal.model import Slopes, pack
 from gpucal.reference.file import Reference
 from gpucal.steps import Photom
 from gpucal.steps.photom import MJSR_TO_UJA2
-from tests.steps.images import make_image
+from tests.steps.images import NAMES, ROWS, make_image, write_photom
 
-ROWS = [("F070W", "CLEAR", 5.0), ("F200W", "F162M", 7.0), ("F200W", "CLEAR", 2.0)]
 SPECTRUM = [("filter", "S12"), ("pupil", "S12"), ("photmjsr", "f4"), ("wavelength", "f4", (3,))]
-NAMES = ("filter", "pupil", "photmjsr")
 
 
 @pytest.fixture
@@ -29,24 +26,8 @@ def photom(backend, tmp_path):
     """Make a table of sensitivity on the backend; tables of its decline by law; keywords in capitals."""
 
     def make(rows=ROWS, names=NAMES, types=None, device=backend, **more):
-        def table(rows, names):
-            kinds = types or [
-                (name, "S12" if isinstance(v, str) else "f4") for name, v in zip(names, rows[0], strict=True)
-            ]
-            return np.array([tuple(row) for row in rows], kinds)
-
-        words = {word: more.pop(word) for word in list(more) if word.isupper()}
-        primary = fits.PrimaryHDU()
-        primary.header.update({"REFTYPE": "PHOTOM", **words})
-        hdus = [primary, fits.BinTableHDU(table(rows, names), name="PHOTOM")]
-        for law, columns in more.items():
-            hdus.append(
-                fits.BinTableHDU(
-                    table(list(zip(*columns.values(), strict=True)), list(columns)), name=f"TIMECOEFF_{law.upper()}"
-                )
-            )
-        fits.HDUList(hdus).writeto(tmp_path / "photom.fits", overwrite=True)
-        return Reference(tmp_path / "photom.fits", "photom", None, device)
+        path = write_photom(tmp_path / "photom.fits", rows, names, types, **more)
+        return Reference(path, "photom", None, device)
 
     return make
 
