@@ -126,7 +126,9 @@ def recording(lines):
 
 
 def _references(tree, references):
-    used = {}
+    used: dict[str, dict] = {}
+    if not hasattr(tree.meta, "ref_file"):  # a reference itself, as a product
+        return used
     for reftype, node in (tree.meta.ref_file.instance or {}).items():
         name = node.get("name") if isinstance(node, dict) else None
         if name and name != "N/A":

@@ -121,7 +121,7 @@ def differing(one, other):
 
     counts = {}
     for product, a, b in zip(("rate", "rateints"), one, other, strict=True):
-        for name in a.arrays:
+        for name in a.held:
             x, y = to_host(getattr(a, name)), to_host(getattr(b, name))
             same = x == y
             if x.dtype.kind == "f":

@@ -115,7 +115,7 @@ def _models(result):
 
 
 def _arrays(model):
-    return {name: to_host(array).copy() for name in model.arrays if (array := getattr(model, name)) is not None}
+    return {name: to_host(array).copy() for name, array in model.held.items()}
 
 
 # -- exposures

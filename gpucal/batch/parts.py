@@ -133,13 +133,13 @@ class Divided:
             band = self._run(self.on_rows, self._band(scratch, whole, low, high))
             slopes = slopes or _empty(band, nints, ny, nx)
             for mine, theirs in zip(slopes, band, strict=True):
-                for name in mine.arrays:
+                for name in mine.held:
                     getattr(mine, name)[..., start:stop, :] = to_host(getattr(theirs, name)[..., self.whole.rows, :])
                 mine.tree = theirs.tree  # sums in it have grown; the last are right
         y = whole.tree.meta.subarray.ystart
         for one in slopes:
             one.tree.meta.subarray.ystart = y
-            for name in one.arrays:
+            for name in one.held:
                 setattr(one, name, self.references.device.upload(getattr(one, name)))
         return slopes
 
@@ -196,6 +196,6 @@ def _empty(band, nints, ny, nx):
     """Slopes of the whole exposure, on the host, to be filled."""
     models = []
     for one, shape in zip(band, ((ny, nx), (nints, ny, nx)), strict=True):
-        arrays = {name: np.empty(shape, getattr(one, name).dtype) for name in one.arrays}
+        arrays = {name: np.empty(shape, array.dtype) for name, array in one.held.items()}
         models.append(type(one)(one.tree, one.source, **arrays))
     return Slopes(*models)

@@ -39,6 +39,11 @@ class Model:
         """The metadata tree, as in the official data models: `meta.exposure.ngroups`."""
         return self.tree.meta
 
+    @property
+    def held(self):
+        """The arrays that there are, by the names of their attributes."""
+        return {name: array for name in self.arrays if (array := getattr(self, name)) is not None}
+
     def need(self, path):
         """Return a value of the metadata, `exposure.group_time`; InputError naming its keyword if it is absent."""
         node = self.tree.meta
@@ -70,7 +75,7 @@ class Model:
 
     def copy(self):
         """Return a model whose arrays and metadata can be changed without changing this one's."""
-        arrays = {name: array.copy() for name in self.arrays if (array := getattr(self, name)) is not None}
+        arrays = {name: array.copy() for name, array in self.held.items()}
         return type(self)(self.tree.copy(), self.source, **arrays)
 
     def save(self, path):

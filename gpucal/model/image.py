@@ -1,13 +1,17 @@
-"""Image and Cube: count rates, over an exposure and integration by integration."""
+"""Image and Cube: count rates, later surface brightness, over an exposure and integration by integration."""
 
 from typing import Any
 
-from gpucal.model.base import Model
+from gpucal.model.base import Exposure
 from gpucal.model.optional import Optional
 
 
-class Image(Model):
-    """Count rates of an exposure, all arrays (ny, nx): data, err in DN/s; variances in (DN/s)^2; dq uint32."""
+class Image(Exposure):
+    """Count rates of an exposure, all arrays (ny, nx): data, err in DN/s; variances in (DN/s)^2; dq uint32.
+
+    After photom they are MJy/sr, and their square. var_flat exists from flat_field on; area, relative to that of a mean
+    pixel, from photom on.
+    """
 
     tree_class = "ImageModel"
     arrays = {
@@ -16,12 +20,16 @@ class Image(Model):
         "dq": "DQ",
         "var_poisson": "VAR_POISSON",
         "var_rnoise": "VAR_RNOISE",
+        "var_flat": "VAR_FLAT",
+        "area": "AREA",
     }
     data: Any
     err: Any
     dq: Any
     var_poisson: Any
     var_rnoise: Any
+    var_flat: Any
+    area: Any
 
     @property
     def suffix(self):  # type: ignore[override]
@@ -31,7 +39,7 @@ class Image(Model):
 
 
 class Cube(Image):
-    """Count rates of every integration, all arrays (nints, ny, nx)."""
+    """Count rates of every integration, all arrays (nints, ny, nx), area (ny, nx)."""
 
     tree_class = "CubeModel"
 

@@ -269,6 +269,7 @@ def _check(packed):
         if not counts and dtype != np.dtype(wanted):
             raise InputError(f"{packed.source}: {packed.kind.arrays[name]} is {dtype}, expected {np.dtype(wanted)}")
         lost = {"zeroframe": (shape[0], *shape[2:]), "pixeldq": shape[2:], "average_dark_current": shape[2:]}
+        lost["area"] = shape[-2:]
         if packed.kind is SuperstripeRamp:
             nstripes = packed.tree.meta.subarray.num_superstripe
             lost["pixeldq"] = (nstripes, *shape[2:])

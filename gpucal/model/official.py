@@ -93,10 +93,8 @@ def lend(model):
 
     What is done to it is done to the model. `take_back` ends it.
     """
-    for name in model.arrays:
-        array = getattr(model, name)
-        if array is not None:
-            setattr(model.tree, name, to_host(array))
+    for name, array in model.held.items():
+        setattr(model.tree, name, to_host(array))
     return model.tree
 
 

@@ -23,14 +23,12 @@ def pack(model, big_endian=True, last=False):
     last: the model will not be used any more, so its memory may be.
     """
     packed = Packed(type(model), model.tree if last else model.tree.copy(), model.source)
-    for name in model.arrays:
-        array = getattr(model, name)
-        if array is not None:
-            words = encode(array, in_place=last) if big_endian else array
-            stored = to_host(words)
-            if words is array and stored is array and not last:
-                stored = stored.copy()
-            packed.arrays[name] = (stored, np.dtype(array.dtype), big_endian)
+    for name, array in model.held.items():
+        words = encode(array, in_place=last) if big_endian else array
+        stored = to_host(words)
+        if words is array and stored is array and not last:
+            stored = stored.copy()
+        packed.arrays[name] = (stored, np.dtype(array.dtype), big_endian)
     return packed
 
 

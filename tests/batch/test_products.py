@@ -80,7 +80,7 @@ def test_asdf_products_hold_the_same(products, made, tmp_path):
     (fate,) = gpucal.run(made[0], tmp_path, references=made[1], output_ext="asdf")
     assert [path.suffix for path in fate.products] == [".asdf", ".asdf"]
     one, other = model.open(fate.products[0]), model.open(products[0])
-    for name in one.arrays:
+    for name in one.held:
         assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True)
     assert one.meta.cal_step.jump == other.meta.cal_step.jump == "COMPLETE"
 

@@ -18,9 +18,11 @@ from gpucal.kernel import KERNELS
 from gpucal.model import open as open_model
 from gpucal.model import pack, read
 from gpucal.reference import References
+from gpucal.reference.file import Reference
 from tests import fake_cupy
 from tests.drizzle import maps
 from tests.fake_cupy import cupy
+from tests.steps.images import make_image, write_photom
 
 
 @pytest.fixture
@@ -293,11 +295,10 @@ def _as_stored(contents):
 def test_pipeline_on_the_device_gives_the_hosts_bits(stand_in, calibrate, name):
     expected = calibrate(name, devices.choose("host"))
     for mine, theirs in zip(calibrate(name, stand_in), expected, strict=True):
-        for array in theirs.arrays:
-            if getattr(theirs, array) is not None:
-                on_device = getattr(mine, array)
-                assert isinstance(on_device, cupy.ndarray), array
-                np.testing.assert_array_equal(on_device.get(), getattr(theirs, array), err_msg=array, strict=True)
+        for array, on_host in theirs.held.items():
+            on_device = getattr(mine, array)
+            assert isinstance(on_device, cupy.ndarray), array
+            np.testing.assert_array_equal(on_device.get(), on_host, err_msg=array, strict=True)
 
 
 def test_pipelines_above_have_work_to_do(stand_in, calibrate):
@@ -385,10 +386,32 @@ def test_drizzling_on_the_device_gives_the_hosts_bits(stand_in, kernel):
         np.testing.assert_array_equal(mine.get(), theirs)
 
 
-def test_every_kernel_runs_on_the_device(stand_in, calibrate, correct_irs2, write_uncal):
+@pytest.fixture
+def correct_image(make_reference, tmp_path):
+    """Correct an image on a device by the steps of Stage 2; the same numbers each time."""
+
+    def run(device):
+        rng = np.random.default_rng(8)
+        flat = make_reference(device, "flat", data=rng.normal(1, 0.1, (30, 40)), err=rng.random((30, 40)))
+        photom = Reference(write_photom(tmp_path / "photom.fits"), "photom", None, device)
+        area = make_reference(device, "area", data=rng.normal(1, 0.1, (30, 40)))
+        image = make_image(device, rng.normal(5, 2, (30, 40)), dq=rng.integers(0, 9, (30, 40)))
+        return steps.Photom().process(steps.FlatField().process(image, flat), photom, area)
+
+    return run
+
+
+def test_images_are_calibrated_on_the_device_as_on_the_host(stand_in, correct_image):
+    mine, theirs = correct_image(stand_in), correct_image(devices.choose("host"))
+    for array, on_host in theirs.held.items():
+        np.testing.assert_array_equal(getattr(mine, array).get(), on_host, err_msg=array, strict=True)
+
+
+def test_every_kernel_runs_on_the_device(stand_in, calibrate, correct_irs2, correct_image, write_uncal):
     for name in CASES:
         calibrate(name, stand_in)
     correct_irs2(stand_in)
+    correct_image(stand_in)
     drizzled(stand_in)
     read(write_uncal()).unpack(stand_in)
     assert set(KERNELS) - set(fake_cupy.launched) == set()

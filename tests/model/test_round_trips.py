@@ -34,7 +34,9 @@ def model(request, backend, ramp, rng):
 
 
 def rates(kind, tree, shape, backend, rng):
-    arrays = {name: rng.normal(0, 10, shape).astype("f4") for name in ("data", "err", "var_poisson", "var_rnoise")}
+    names = ("data", "err", "var_poisson", "var_rnoise", "var_flat")
+    arrays = {name: rng.normal(0, 10, shape).astype("f4") for name in names}
+    arrays["area"] = rng.normal(1, 0.1, shape[-2:]).astype("f4")
     arrays["data"].flat[3] = np.nan
     arrays["dq"] = rng.choice(np.array([0, 1, TOP_BIT, TOP_BIT | 5], "u4"), shape)
     return kind(tree, **{name: backend.upload(array) for name, array in arrays.items()})

@@ -147,5 +147,5 @@ def test_flat_of_another_shape_is_refused(rates, reference):
 
 
 def test_counts_get_no_flat(guider, reference):
-    with pytest.raises(InputError, match="flat_field takes rates of the guider alone, after guider_cds"):
+    with pytest.raises(InputError, match="flat_field takes rates, this is what comes before them"):
         FlatField().process(guider("FGS_TRACK", column(1, 2)), reference("flat", data=[[1]]))

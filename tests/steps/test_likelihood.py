@@ -38,7 +38,7 @@ def fit(ramp, reference):
         ]
         slopes = step.process(exposure, *files)
         for model in (*slopes, slopes.optional):
-            for name in model.arrays if model else ():
+            for name in model.held if model else ():
                 setattr(model, name, to_host(getattr(model, name)))
         return slopes, exposure
 
@@ -316,5 +316,5 @@ def test_scratch_memory_makes_no_difference(backend, random_run, monkeypatch):
     for pixels in (1, 20):
         monkeypatch.setattr(gpucal.slopes, "SCRATCH", 8 * 8 * 70 * pixels)
         for mine, theirs in zip(run(backend), expected, strict=True):
-            for name in theirs.arrays:
+            for name in theirs.held:
                 np.testing.assert_array_equal(to_host(getattr(mine, name)), to_host(getattr(theirs, name)))

@@ -8,7 +8,7 @@ import logging
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import gpucal.slopes
@@ -51,7 +51,7 @@ def fit(ramp, reference):
 
 def on_host(slopes):
     for model in slopes:
-        for name in model.arrays:
+        for name in model.held:
             setattr(model, name, to_host(getattr(model, name)))
     return slopes
 
@@ -527,7 +527,7 @@ def test_products_carry_the_exposures_header(fit):
     for model, shape in ((slopes.rate, (1, 1)), (slopes.rateints, (1, 1, 1))):
         assert model.meta.instrument.filter == "F150W"
         assert (model.meta.bunit_data, model.meta.bunit_err) == ("DN/s", "DN/s")
-        assert {getattr(model, name).shape for name in model.arrays} == {shape}
+        assert {getattr(model, name).shape for name in model.held} == {shape}
     assert (slopes.rate.meta.model_type, slopes.rateints.meta.model_type) == ("ImageModel", "CubeModel")
 
 
@@ -584,10 +584,11 @@ def random_exposure(rng, shape):
 def test_a_pixel_does_not_depend_on_its_place(fit, seed, shape, suppress):
     exposure = random_exposure(np.random.default_rng(seed), shape)
     exposure["groupdq"][:, 0, 0, 0] = 0  # not all saturated
+    assume(all(np.isfinite(exposure[name]).any() for name in ("gain", "readnoise")))  # others are refused
     mirrored = {name: array[..., ::-1, ::-1] for name, array in exposure.items()}
     step = RampFit(suppress_one_group=suppress)
     for one, other in zip(fit(step=step, **exposure), fit(step=step, **mirrored), strict=True):
-        for name in one.arrays:
+        for name in one.held:
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name)[..., ::-1, ::-1], err_msg=name)
 
 
@@ -649,5 +650,5 @@ def test_scratch_memory_makes_no_difference(backend, random_run, monkeypatch):
     for pixels in (1, 10):
         monkeypatch.setattr(gpucal.slopes, "SCRATCH", 8 * 70 * pixels)
         for mine, theirs in zip(on_host(run(backend)), expected, strict=True):
-            for name in theirs.arrays:
+            for name in theirs.held:
                 np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name), err_msg=name)
