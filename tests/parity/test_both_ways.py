@@ -360,8 +360,12 @@ def test_a_mistake_is_one_line(overrides, message):
         ({"pipeline": "jwst::resample"}, "jwst_resample: {}: KeyError: 'meta.wcsinfo.s_region'"),
         ({"pipeline": "jwst::ramp_fit"}, "jwst_ramp_fit: {}: "),
         (
-            {"pipeline": "jwst::flat_field", "steps": {"jwst_flat_field": {"override_flat": "/nowhere.fits"}}},
-            "jwst_flat_field: override.flat=/nowhere.fits: no such file",
+            {
+                "pipeline": "jwst::flat_field",
+                "steps": {"jwst_flat_field": {"override_flat": "/nowhere.fits"}},
+                "reference": {"on_missing": "skip_exposure"},
+            },
+            "{}: flat: override.flat=/nowhere.fits: no such file",
         ),
     ],
 )
