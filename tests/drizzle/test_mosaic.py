@@ -56,7 +56,8 @@ def test_image_on_its_own_grid_is_itself(add, empty, image, kernel):
 def test_shift_by_half_a_pixel_halves_each(add, empty, image, kernel):
     out = empty(kernel=kernel)
     add(out, image, maps.affine(SHAPE, IDENTITY, (0.5, 0)))
-    np.testing.assert_allclose(to_host(out.image)[0, :, 1:], (image[:, 1:] + image[:, :-1]) / 2, rtol=1e-6)
+    mean = (image[:, 1:].astype("f8") + image[:, :-1]) / 2
+    np.testing.assert_array_equal(to_host(out.image)[0, :, 1:], mean.astype("f4"))
     np.testing.assert_array_equal(to_host(out.weight), np.where(np.arange(SHAPE[1]) == 0, 0.5, 1) * np.ones(SHAPE))
 
 
@@ -86,8 +87,10 @@ def test_weighted_mean_of_two_images(add, empty, image):
     one, two = np.full((2, *SHAPE), 2, "f4"), np.full((1, *SHAPE), 5, "f4")
     add(out, image, same, weights=one[0], variances=two)
     add(out, image + 3, same, weights=one[0] / 2, variances=two)
-    np.testing.assert_allclose(to_host(out.image)[0], image + 1, rtol=1e-6)
-    np.testing.assert_allclose(to_host(out.variance)[0], 5 * (4 + 1) / 9, rtol=1e-6)
+    mean = (2 * image.astype("f8") + (image + 3)) / 3
+    # A running mean is rounded with every image; equality with the package's, bit by bit, is tested in test_official.py.
+    np.testing.assert_array_max_ulp(to_host(out.image)[0], mean.astype("f4"), maxulp=1)
+    np.testing.assert_array_max_ulp(to_host(out.variance)[0], np.full(SHAPE, 5 * (4 + 1) / 9, "f4"), maxulp=1)
     np.testing.assert_array_equal(to_host(out.context), 3)
     assert (out.images, out.exptime) == (2, 2.0)
 

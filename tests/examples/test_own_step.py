@@ -33,7 +33,9 @@ def installed(request, tmp_path_factory):
         assert done.returncode == 0, done.stderr
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, package]
     done = subprocess.run([*map(str, install)], text=True, capture_output=True)
-    if "No matching distribution found" in done.stderr:  # of what builds packages
+    if (
+        "No matching distribution found" in done.stderr
+    ):  # of setuptools, say: there is no network; all else is a failure
         pytest.skip("pip reaches no package index to build with")
     assert done.returncode == 0, done.stderr
     return name, package, target
