@@ -108,6 +108,8 @@ class _Wanted:
             return  # said when the exposure's turn comes
 
     def _look_at_step(self, step, file, exposure, asked):
+        if hasattr(step, "official"):
+            asked = None
         for reftype in step.references:
             if not step.uses(reftype, exposure):
                 continue
@@ -118,8 +120,6 @@ class _Wanted:
                 self.troubles[file][Trouble(reftype, "", str(error))] = None
                 continue
             if path is not None:
-                if hasattr(step, "official"):
-                    asked = None
                 self.files[reftype, path, name.removeprefix("crds://")].append((file, exposure, asked))
                 if name.startswith("crds://"):
                     self.remote.add(path)

@@ -88,7 +88,7 @@ def test_weighted_mean_of_two_images(add, empty, image):
     add(out, image, same, weights=one[0], variances=two)
     add(out, image + 3, same, weights=one[0] / 2, variances=two)
     mean = (2 * image.astype("f8") + (image + 3)) / 3
-    # A running mean is rounded with every image; equality with the package's, bit by bit, is tested in test_official.py.
+    # A running mean is rounded with every image; that it is the package's in every bit is tested in test_official.py.
     np.testing.assert_array_max_ulp(to_host(out.image)[0], mean.astype("f4"), maxulp=1)
     np.testing.assert_array_max_ulp(to_host(out.variance)[0], np.full(SHAPE, 5 * (4 + 1) / 9, "f4"), maxulp=1)
     np.testing.assert_array_equal(to_host(out.context), 3)
