@@ -117,7 +117,7 @@ class Step:
         """Raise InputError if the step cannot take a model, or its outline."""
         if self.takes_ramps and not model.is_ramp:
             kind = getattr(model, "suffix", "rate")
-            raise InputError(f"{model.source}: {self.alias} takes ramps, this is what comes behind them ({kind})")
+            raise InputError(f"{model.source}: is a {kind} product, but this step takes ramps (_uncal)")
 
     def uses(self, reftype, model):
         """Tell whether this exposure is corrected with a reference of this type; if not, the argument is None."""

@@ -124,7 +124,10 @@ class _Wanted:
                 if name.startswith("crds://"):
                     self.remote.add(path)
             elif reftype in step.required:
-                self.troubles[file][Trouble(reftype, "", "needed, but there is none")] = None
+                hint = (
+                    "" if self.references.collection else "; reference.path=FOLDER or reference=crds says where to look"
+                )
+                self.troubles[file][Trouble(reftype, "", f"needed, but there is none{hint}")] = None
 
     def provide(self, watch):
         missing = self.references.provide(self.remote, watch)

@@ -118,9 +118,7 @@ def test_what_is_fitted_already_is_not_fitted_again(made, tmp_path):
     for product in first.products:
         (fate,) = gpucal.run(product, tmp_path / "second", references=made[1])
         kind = product.stem.rpartition("_")[2]
-        assert fate.error == (
-            f"group_scale: {product}: group_scale takes ramps, this is what comes behind them ({kind})"
-        )
+        assert fate.error == f"group_scale: {product}: is a {kind} product, but this step takes ramps (_uncal)"
 
 
 def test_a_reference_file_is_no_exposure(made, tmp_path):
